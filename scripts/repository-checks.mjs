@@ -1,0 +1,75 @@
+// Rules about the repository's own files that no other tool knows. Each gives a list of complaints.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { root } from './run.mjs';
+
+/** The lock file must serve every registry: no address of one may be written in it. */
+export function lockFileComplaints() {
+  const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
+  return Object.entries(packages)
+    .filter(([, entry]) => entry.resolved !== undefined)
+    .map(
+      ([at, entry]) => `package-lock.json: ${at} has "resolved": ${entry.resolved} (.npmrc says how to leave it out)`,
+    );
+}
+
+/** Versions are pinned: the same clone gives the same tools. */
+export function pinComplaints() {
+  const {
+    dependencies = {},
+    devDependencies = {},
+    optionalDependencies = {},
+  } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  return Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })
+    .filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
+    .map(([name, version]) => `package.json: ${name} is not pinned to one version: ${version}`);
+}
+
+/** No tracked file may name places of the machine it was written on, or a package registry. */
+export function machineComplaints() {
+  const git = (...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  let files;
+  let mainCheckout;
+  try {
+    files = git('ls-files', '-z', '--cached', '--others', '--exclude-standard').split('\0').filter(Boolean);
+    mainCheckout = path.dirname(git('rev-parse', '--path-format=absolute', '--git-common-dir').trim());
+  } catch {
+    return []; // an unpacked archive, not a clone: there is no list of files to look at
+  }
+  const registry = process.env['npm_config_registry'];
+  const forbidden = [
+    root,
+    mainCheckout,
+    `${os.homedir()}/`,
+    process.env['CULVERT_SHARED'],
+    registry === undefined ? undefined : URL.canParse(registry) ? new URL(registry).host : undefined,
+    // Put together here, so that this file does not break its own rule.
+    ['', 'root', ''].join('/'),
+    ['', 'home', ''].join('/'),
+    ['registry', 'npmjs'].join('.'),
+    ['deb', 'debian', 'org'].join('.'),
+  ].filter((text) => text !== undefined && text.length > 3);
+  const complaints = [];
+  for (const file of files) {
+    const octets = readOrNull(path.join(root, file));
+    // A NUL octet near the start marks a binary file, as git has it: captures hold whatever was captured.
+    if (octets === null || octets.subarray(0, 8000).includes(0)) continue;
+    const text = octets.toString('utf8');
+    for (const needle of forbidden) {
+      const at = text.indexOf(needle);
+      if (at >= 0) complaints.push(`${file}:${text.slice(0, at).split('\n').length}: names ${needle}`);
+    }
+  }
+  return complaints;
+}
+
+function readOrNull(file) {
+  try {
+    return readFileSync(file);
+  } catch {
+    return null; // deleted but still in the index, or a link to a folder
+  }
+}
