@@ -6,14 +6,28 @@ import path from 'node:path';
 import process from 'node:process';
 import { root } from './run.mjs';
 
-/** The lock file must serve every registry: no address of one may be written in it. */
+/** The lock file must serve every registry and every platform. */
 export function lockFileComplaints() {
   const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
-  return Object.entries(packages)
-    .filter(([, entry]) => entry.resolved !== undefined)
-    .map(
-      ([at, entry]) => `package-lock.json: ${at} has "resolved": ${entry.resolved} (.npmrc says how to leave it out)`,
-    );
+  const complaints = [];
+  for (const [at, entry] of Object.entries(packages)) {
+    if (entry.resolved !== undefined)
+      complaints.push(`package-lock.json: ${at} has "resolved": ${entry.resolved} (.npmrc says how to leave it out)`);
+    // npm leaves out what its registry did not offer when the lock was written, and `npm ci` then refuses the lock;
+    // a checkout that is already installed would not notice.
+    for (const name of Object.keys(entry.optionalDependencies ?? {}))
+      if (!lookUp(packages, at, name))
+        complaints.push(`package-lock.json: ${at} needs ${name}, which is not in it: choose another version`);
+  }
+  return complaints;
+}
+
+// Node's own search: node_modules beside the package, then outwards.
+function lookUp(packages, from, name) {
+  for (let at = from; ; at = at.slice(0, Math.max(0, at.lastIndexOf('node_modules/') - 1))) {
+    if (packages[`${at === '' ? '' : `${at}/`}node_modules/${name}`] !== undefined) return true;
+    if (at === '') return false;
+  }
 }
 
 /** Versions are pinned: the same clone gives the same tools. */
@@ -58,7 +72,7 @@ export function machineComplaints() {
     // A NUL octet near the start marks a binary file, as git has it: captures hold whatever was captured.
     if (octets === null || octets.subarray(0, 8000).includes(0)) continue;
     const text = octets.toString('utf8');
-    for (const needle of forbidden) {
+    for (const needle of new Set(forbidden)) {
       const at = text.indexOf(needle);
       if (at >= 0) complaints.push(`${file}:${text.slice(0, at).split('\n').length}: names ${needle}`);
     }

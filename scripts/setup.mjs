@@ -107,10 +107,11 @@ function packagesOf(lockFile) {
 function installNodePackages() {
   if (nodePackagesCurrent(root)) return;
   const folder = path.join(root, 'node_modules');
-  if (lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() === true)
-    throw new SetupError(
-      'node_modules is a link and not what package-lock.json names: run `npm ci` where it points to',
-    );
+  // Several checkouts may share one folder by a link: emptying it for this one would pull it from under the others.
+  if (lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    say('set-up: node_modules is a link, and not what package-lock.json names: run `npm ci` where it points to');
+    return;
+  }
   say('set-up: npm ci');
   // The level is given since a quiet `npm test` hands its own down, and then a failure would say nothing.
   const { ok, why } = run(['npm', 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=warn']);
