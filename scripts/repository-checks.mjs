@@ -1,6 +1,6 @@
 // Rules about the repository's own files that no other tool knows. Each gives a list of complaints.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -45,14 +45,9 @@ export function pinComplaints() {
 /** No tracked file may name places of the machine it was written on, or a package registry. */
 export function machineComplaints() {
   const git = (...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
-  let files;
-  let mainCheckout;
-  try {
-    files = git('ls-files', '-z', '--cached', '--others', '--exclude-standard').split('\0').filter(Boolean);
-    mainCheckout = path.dirname(git('rev-parse', '--path-format=absolute', '--git-common-dir').trim());
-  } catch {
-    return []; // an unpacked archive, not a clone: there is no list of files to look at
-  }
+  if (!existsSync(path.join(root, '.git'))) return []; // an unpacked archive: nothing says which files are the project's
+  const files = git('ls-files', '-z', '--cached', '--others', '--exclude-standard').split('\0').filter(Boolean);
+  const mainCheckout = path.dirname(git('rev-parse', '--path-format=absolute', '--git-common-dir').trim());
   const registry = process.env['npm_config_registry'];
   const forbidden = [
     root,

@@ -32,7 +32,9 @@ function installOsPackages(list) {
     say(`set-up: installing ${wanted.map(({ name }) => name).join(', ')} with apt-get`);
     withoutStartingServices(() => {
       aptGet('update');
-      aptGet('install', '--yes', '--no-install-recommends', ...wanted.map(({ name }) => name));
+      const install = (...names) => aptGet('install', '--yes', '--no-install-recommends', ...names);
+      // One package that cannot be had must not keep the others away.
+      if (!install(...wanted.map(({ name }) => name))) for (const { name } of wanted) install(name);
     });
     for (const { service, proof } of wanted) if (service !== null && present(proof)) disableService(service);
   }
@@ -50,10 +52,10 @@ function aptGet(...args) {
   // Another apt-get at work holds the package lists' lock, which has no timeout of its own.
   for (let attempt = 1; attempt <= 4; attempt++) {
     const { ok, output, why } = run(command, { capture: true, env, timeoutMs: 15 * 60_000 });
-    if (ok) return;
+    if (ok) return true;
     if (attempt === 4 || !/could not get lock|unable to lock/i.test(output)) {
       say(`set-up: apt-get ${args[0]} failed (${why}):\n${output.trimEnd().split('\n').slice(-15).join('\n')}`);
-      return;
+      return false;
     }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000);
   }

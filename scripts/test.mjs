@@ -37,11 +37,20 @@ function group(name, ms, { passed = 0, failures = [], skips = [] }) {
 
 function check(name, body) {
   const started = performance.now();
-  const { ok, output, why } = body();
+  const { ok, output, why } = attempt(body);
   const ms = performance.now() - started;
   say(`${ok ? 'ok  ' : 'FAIL'} ${name} (${seconds(ms)})`);
   if (!ok) say(`${output.trimEnd()}\n${why}`);
   group(name, ms, ok ? { passed: 1 } : { failures: [name] });
+}
+
+// A check that breaks is a check that failed: the others still run.
+function attempt(body) {
+  try {
+    return body();
+  } catch (error) {
+    return { ok: false, output: '', why: error.message };
+  }
 }
 
 function seconds(ms) {
