@@ -71,9 +71,10 @@ function demo(given) {
       ['-n', '-r', provider, ...heuristics, '-Y', 'proxy', '-O', 'proxy'],
       { capture: true },
     );
-    // Running as root, tshark says so first; packets are set apart by empty lines.
-    const first = dissection.slice(Math.max(0, dissection.indexOf('Frame '))).split('\n\n')[0];
-    say(first.trim() === '' ? '   tshark found no PROXY header' : trim(first, 60));
+    // What tshark says about running as root stands around it; packets are set apart by empty lines.
+    const at = dissection.indexOf('Frame ');
+    if (at < 0) throw new DemoError('tshark found no PROXY header');
+    say(trim(dissection.slice(at).split('\n\n')[0], 60));
   } else {
     say('\ntshark is not here: its dissection of the inserted header is left out');
   }

@@ -1,7 +1,7 @@
 // `npm test`: set-up, then every check that the project has, then one summary that ends with
 // `N passed, N failed, N skipped`. A static check counts as one test.
 //
-//   npm test -- --only unit,golden      these layers only (static, and the folders of test/)
+//   npm test -- --only unit,golden      these layers only (static, demo, and the folders of test/)
 //   npm test -- --verbose               every test by name
 //   npm test -- --only unit -- ARGS     ARGS go to mocha, for example --grep insertion
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -25,8 +25,9 @@ const { values: options, positionals: mochaArguments } = parseArgs({
 const layers = readdirSync(path.join(root, 'test'), { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && entry.name !== 'support')
   .map((entry) => entry.name);
-const chosen = options.only?.split(',') ?? ['static', ...layers];
-const unknown = chosen.filter((name) => name !== 'static' && !layers.includes(name));
+const available = ['static', ...layers, 'demo'];
+const chosen = options.only?.split(',') ?? available;
+const unknown = chosen.filter((name) => !available.includes(name));
 
 /** @type {{name: string, passed: number, failures: string[], skips: {title: string, reason: string}[], ms: number}[]} */
 const groups = [];
@@ -82,12 +83,11 @@ function mochaLayer(layer) {
   const files = existsSync(folder) ? testFiles(folder) : [];
   if (files.length === 0) return;
   say(`\n${layer}: ${files.length} files`);
-  const scratch = mkdtempSync(path.join(os.tmpdir(), 'culvert-test-'));
-  const resultsFile = path.join(scratch, 'results.json');
-  const started = performance.now();
-  try {
+  withScratch((scratch) => {
+    const resultsFile = path.join(scratch, 'results.json');
     const forbidOnly = process.env['CI'] === 'true' ? ['--forbid-only'] : [];
     const reporter = ['--reporter', path.join(root, 'scripts', 'mocha-reporter.mjs')];
+    const started = performance.now();
     const { ok, why } = run(
       [node, tool('mocha/bin/mocha.js'), ...reporter, ...forbidOnly, ...mochaArguments, ...files],
       {
@@ -101,9 +101,25 @@ function mochaLayer(layer) {
     // A crash, a hang or a file that does not load leaves no failed test behind, and must not pass for success.
     if (!ok && results.failures.length === 0) results.failures.push(`${layer}: mocha did not finish well (${why})`);
     group(layer, performance.now() - started, results);
+  });
+}
+
+function withScratch(body) {
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'culvert-test-'));
+  try {
+    body(scratch);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+// What the project shows first must work; until the command is there, there is nothing to show.
+function demo() {
+  if (!existsSync(path.join(root, 'dist', 'src', 'cli', 'main.js'))) return;
+  withScratch((scratch) => {
+    const options = { capture: true, env: { TMPDIR: scratch }, timeoutMs: LAYER_TIMEOUT_MS };
+    check('demo: npm run demo', () => run([node, 'scripts/demo.mjs'], options));
+  });
 }
 
 function testFiles(folder) {
@@ -135,7 +151,7 @@ function summary() {
 }
 
 if (unknown.length > 0) {
-  say(`no such test layer: ${unknown.join(', ')} (there are: static, ${layers.join(', ')})`);
+  say(`no such test layer: ${unknown.join(', ')} (there are: ${available.join(', ')})`);
   process.exitCode = 2;
 } else {
   try {
@@ -143,6 +159,7 @@ if (unknown.length > 0) {
     check('types: tsc', build);
     if (chosen.includes('static')) staticChecks();
     for (const layer of layers) if (chosen.includes(layer)) mochaLayer(layer);
+    if (chosen.includes('demo')) demo();
   } catch (error) {
     say(error instanceof SetupError ? `set-up: ${error.message}` : `the test runner failed: ${error.stack}`);
     group('the test runner', 0, { failures: [error.message.split('\n')[0]] });
