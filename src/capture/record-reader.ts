@@ -1,0 +1,197 @@
+/**
+ * Reads captures of any size in bounded memory, a packet at a time, without copying packets.
+ *
+ * Theory of operation. A reader owns a region of a buffer, `slab[from, to)`. `fill` moves the incomplete
+ * record at the end of the region to its front and reads more behind it; `next` steps a cursor over the complete
+ * records and leaves what it found in the reader's own fields, so that a packet costs a few octet reads and no
+ * allocation. `next` is synchronous and says false when it needs more octets; `fill` is asynchronous and says
+ * false when there are no more:
+ *
+ *     for (;;) {
+ *       while (r.next()) use(r.slab, r.offset, r.capturedLength);
+ *       if (!(await r.fill())) break;
+ *     }
+ *
+ * The slab may be shared with a writer that owns another region of it, so that copying a packet from one to the
+ * other is one `copyWithin`.
+ *
+ * Nothing in a file makes `next` or `fill` throw. A record that cannot be believed ends the reading, and a packet
+ * block that contradicts itself inside a sound frame is passed over; either way `warning` tells the first such
+ * place, and all packets before it have been delivered.
+ */
+import { CulvertError } from '../errors.js';
+import { MAX_PACKET_LENGTH } from './format.js';
+import type { CaptureInterface } from './interfaces.js';
+import type { CaptureFormat } from './recognise.js';
+import type { Region } from './region.js';
+import type { CaptureSource } from './source.js';
+
+/** What pcap and pcapng have in common. */
+export abstract class RecordReader {
+  /** The buffer that `offset` points into. */
+  readonly slab: Buffer;
+  /** Offset in the slab of the packet's first octet. Good, like all fields of a packet, until `next` or `fill`. */
+  offset = 0;
+  /** Octets of the packet in the file. */
+  capturedLength = 0;
+  /** Octets of the packet on the wire, as the file tells; not in every file at least `capturedLength`. */
+  originalLength = 0;
+  /** Link type of the packet; before the first packet, that of the first interface, -1 when there is none. */
+  linkType = -1;
+  /** Index in `interfaces` of the packet's interface. */
+  interfaceIndex = 0;
+  /** Whole seconds since 1970, UTC; may exceed 2^31, and be negative where a pcapng interface says so. */
+  seconds = 0;
+  /** 0 to 999999999, to be added to `seconds`. */
+  nanoseconds = 0;
+  /** Number of the packet in the file, from 1. */
+  frame = 0;
+  /**
+   * What ended or marred the reading, or null: CAPTURE_TRUNCATED, CAPTURE_CORRUPT, CAPTURE_RECORD_TOO_LARGE or
+   * CAPTURE_UNREADABLE.
+   */
+  warning: CulvertError | null = null;
+  /** All interfaces met so far, in the file's order over all its sections. */
+  readonly interfaces: CaptureInterface[] = [];
+  /** Whether any interface met so far has time stamps finer than microseconds. */
+  finerThanMicroseconds = false;
+  abstract readonly format: CaptureFormat;
+
+  protected readonly name: string;
+  protected readonly from: number;
+  protected readonly to: number;
+  /** Just past the last octet read. */
+  protected filled: number;
+  /** Start of the next record or block. */
+  protected pos: number;
+  /** Octets of a block too large to hold and of no interest, still to be passed over. */
+  protected skip = 0;
+  private readonly source: CaptureSource;
+  /** Octets of the decompressed input before the region. */
+  private base = 0;
+  private ended = false;
+
+  /**
+   * @param name told in warnings
+   * @param filled just past the octets that are in the region already
+   */
+  constructor(source: CaptureSource, name: string, region: Region, filled: number) {
+    this.source = source;
+    this.name = name;
+    this.slab = region.slab;
+    this.from = region.from;
+    this.to = region.to;
+    this.filled = filled;
+    this.pos = region.from;
+  }
+
+  /**
+   * Steps to the next packet.
+   * @returns false when `fill` has to be called first
+   */
+  abstract next(): boolean;
+
+  /** The packet's comments, joined by a line feed; empty when there is none. Good as long as `offset` is. */
+  abstract comment(): string;
+
+  /** Octets taken from the input so far, for progress: of a gzip file, compressed ones. */
+  get octetsRead(): number {
+    return this.source.octetsRead;
+  }
+
+  /** Octets of the input; -1 when it cannot be known. */
+  get size(): number {
+    return this.source.size;
+  }
+
+  /**
+   * Reads more, once `next` has said false; what `offset` pointed at is gone.
+   * @returns false at the end of the capture: see `warning`
+   */
+  async fill(): Promise<boolean> {
+    if (this.ended) return false;
+    const kept = this.filled - this.pos;
+    if (this.pos > this.from) {
+      this.slab.copyWithin(this.from, this.pos, this.filled);
+      this.base += this.pos - this.from;
+      this.pos = this.from;
+      this.filled = this.from + kept;
+    }
+    // Full of records that the caller has not taken: reading nothing must not look like the end.
+    if (this.filled === this.to) return true;
+    let count: number;
+    try {
+      count = await this.source.read(this.slab, this.filled, this.to - this.filled);
+    } catch (error) {
+      if (!(error instanceof CulvertError)) throw error;
+      this.ended = true;
+      this.warning ??= error;
+      return false;
+    }
+    if (count === 0) {
+      this.ended = true;
+      if (kept > 0 || this.skip > 0) this.warn('CAPTURE_TRUNCATED', 'the file ends inside a record', this.pos);
+      return false;
+    }
+    this.filled += count;
+    if (this.skip > 0) {
+      const skipped = Math.min(this.skip, count);
+      this.pos += skipped;
+      this.skip -= skipped;
+    }
+    return true;
+  }
+
+  async close(): Promise<void> {
+    this.ended = true;
+    this.pos = this.filled;
+    await this.source.close();
+  }
+
+  protected addInterface(face: CaptureInterface): void {
+    this.interfaces.push(face);
+    if (this.linkType === -1) this.linkType = face.linkType;
+    // 2^-19 s is coarser than a microsecond, 2^-20 s finer.
+    const { resolution } = face;
+    if (resolution < 128 ? resolution > 6 : resolution > 128 + 19) this.finerThanMicroseconds = true;
+  }
+
+  /**
+   * Judges a record whose end has not been read yet.
+   * @param captured octets its packet claims
+   * @param length octets the record claims in all
+   * @returns false, like all that `next` ends with: either more octets are needed, or the reading is over
+   */
+  protected incomplete(captured: number, length: number): false {
+    if (captured > MAX_PACKET_LENGTH) {
+      return this.stop('CAPTURE_CORRUPT', `a record claims an impossible ${String(captured)} octets`, this.pos);
+    }
+    const room = this.to - this.from;
+    if (length <= room) return false;
+    return this.stop(
+      'CAPTURE_RECORD_TOO_LARGE',
+      `a record of ${String(length)} octets does not fit the read buffer of ${String(room)}; the file is damaged here, or the buffer must be larger`,
+      this.pos,
+    );
+  }
+
+  /** Ends the reading at `p` with a warning. */
+  protected stop(code: string, what: string, p: number): false {
+    this.warn(code, what, p);
+    this.ended = true;
+    // Nothing is left: a caller that asks again gets false at once.
+    this.pos = this.filled;
+    return false;
+  }
+
+  /** Only the first warning stays: what follows it is often its consequence. */
+  protected warn(code: string, what: string, p: number): void {
+    if (this.warning !== null) return;
+    const offset = this.base + p - this.from;
+    this.warning = new CulvertError(
+      code,
+      `${this.name}: ${what} (octet ${String(offset)}, after frame ${String(this.frame)})`,
+      { file: this.name, offset },
+    );
+  }
+}

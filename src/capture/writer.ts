@@ -1,0 +1,287 @@
+/**
+ * Writes capture files, little-endian on every machine, so that the same packets give the same octets.
+ *
+ * The writer owns a region of a slab. `reserve` says where the next packet is to be put, past the room for its
+ * record header; `commit` writes that header. The region is written out when the next packet might not fit:
+ *
+ *     const at = w.reserve(maxLength);
+ *     w.slab.copyWithin(at, packet, packet + length);
+ *     w.commit(length, originalLength, seconds, nanoseconds);
+ */
+import { CulvertError } from '../errors.js';
+import {
+  BLOCK_ENHANCED,
+  BLOCK_INTERFACE,
+  BLOCK_SECTION,
+  BYTE_ORDER_MAGIC,
+  ENHANCED_HEADER_LENGTH,
+  OPTION_END,
+  OPTION_IF_DESCRIPTION,
+  OPTION_IF_NAME,
+  OPTION_IF_TSRESOL,
+  OPTION_SHB_USERAPPL,
+  PCAP_FILE_HEADER_LENGTH,
+  PCAP_MAGIC_MICROSECONDS,
+  PCAP_MAGIC_NANOSECONDS,
+  PCAP_RECORD_HEADER_LENGTH,
+  putU32le,
+} from './format.js';
+import type { CaptureFormat } from './recognise.js';
+import { regionOf } from './region.js';
+import type { RegionOptions } from './region.js';
+import { CaptureTarget } from './target.js';
+
+/** An interface of a pcapng file to be written. */
+export interface WriterInterface {
+  readonly linkType: number;
+  /** Octets kept of each packet, told to readers; the writer's own when absent. */
+  readonly snapLength?: number;
+  readonly name?: string;
+  readonly description?: string;
+}
+
+export interface CaptureWriterOptions extends RegionOptions {
+  readonly format: CaptureFormat;
+  /** Time stamps in nanoseconds, else microseconds, rounded down. */
+  readonly nanoseconds: boolean;
+  /** Link type of a pcap file, and of the only interface of a pcapng file when `interfaces` is absent. */
+  readonly linkType: number;
+  /** Octets kept of each packet, told to readers; 262144 when absent, as other tools do. */
+  readonly snapLength?: number;
+  /** Interfaces of a pcapng file; a pcap file has none. */
+  readonly interfaces?: readonly WriterInterface[];
+}
+
+/** Octets of the longest option value. */
+const MAX_OPTION_LENGTH = 65535;
+const DEFAULT_SNAP_LENGTH = 262144;
+/** Octets after a packet in pcapng, at most: padding and the block's second length. */
+const ENHANCED_TRAILER_LENGTH = 3 + 4;
+
+export class CaptureWriter {
+  /** The buffer that `reserve` gives offsets of. */
+  readonly slab: Buffer;
+  /** Packets committed so far. */
+  packets = 0;
+  /** Octets of the file so far, those not yet written out included. */
+  octets = 0;
+
+  private readonly name: string;
+  private readonly target: CaptureTarget;
+  private readonly from: number;
+  private readonly to: number;
+  private readonly pcapng: boolean;
+  private readonly nanosecondsPerUnit: number;
+  private readonly unitsPerSecond: number;
+  private readonly snapLength: number;
+  private readonly headerLength: number;
+  private readonly overhead: number;
+  /** Just past the last committed octet. */
+  private pos: number;
+  /** Interfaces described so far. */
+  private interfaceCount = 0;
+
+  private constructor(name: string, target: CaptureTarget, options: CaptureWriterOptions) {
+    const region = regionOf(options);
+    this.name = name;
+    this.target = target;
+    this.slab = region.slab;
+    this.from = region.from;
+    this.to = region.to;
+    this.pos = region.from;
+    this.pcapng = options.format === 'pcapng';
+    this.nanosecondsPerUnit = options.nanoseconds ? 1 : 1000;
+    this.unitsPerSecond = options.nanoseconds ? 1_000_000_000 : 1_000_000;
+    this.snapLength = options.snapLength ?? DEFAULT_SNAP_LENGTH;
+    this.headerLength = this.pcapng ? ENHANCED_HEADER_LENGTH : PCAP_RECORD_HEADER_LENGTH;
+    this.overhead = this.headerLength + (this.pcapng ? ENHANCED_TRAILER_LENGTH : 0);
+  }
+
+  /**
+   * Begins a capture file. It has its name only once `close` is called; see `CaptureTarget`.
+   * @param path a path, or `-` for standard output
+   * @throws CulvertError CAPTURE_NOT_WRITABLE, CAPTURE_IS_DIRECTORY, CAPTURE_NO_SPACE, CAPTURE_PIPE_CLOSED,
+   * CAPTURE_WRITE_FAILED, CAPTURE_REGION
+   */
+  static create(path: string, options: CaptureWriterOptions): CaptureWriter {
+    regionOf(options);
+    const target = new CaptureTarget(path);
+    try {
+      const writer = new CaptureWriter(path, target, options);
+      writer.begin(options);
+      return writer;
+    } catch (error) {
+      target.abort();
+      throw error;
+    }
+  }
+
+  /** Octets of the largest packet that the region can hold. */
+  get maxLength(): number {
+    return this.to - this.from - this.overhead;
+  }
+
+  /**
+   * Makes room for a packet; one reserved before and not committed is forgotten.
+   * @param maxLength octets that the packet may come to
+   * @returns the offset in the slab for its first octet, good until the next `reserve`, `addInterface` or `close`
+   * @throws CulvertError CAPTURE_RECORD_TOO_LARGE past this writer's `maxLength`; and as `create` does, when
+   * writing fails
+   */
+  reserve(maxLength: number): number {
+    if (this.pos + this.overhead + maxLength > this.to) this.flush(maxLength + this.overhead);
+    return this.pos + this.headerLength;
+  }
+
+  /**
+   * Writes the header of the packet that was put where `reserve` said.
+   * @param capturedLength octets put there, no more than were reserved
+   * @param originalLength octets of the packet on the wire
+   * @param seconds since 1970; taken modulo 2^32 in pcap, modulo 2^64 time units in pcapng
+   * @param nanoseconds 0 to 999999999
+   * @param interfaceIndex index of the interface, pcapng only
+   */
+  commit(
+    capturedLength: number,
+    originalLength: number,
+    seconds: number,
+    nanoseconds: number,
+    interfaceIndex = 0,
+  ): void {
+    const b = this.slab;
+    const p = this.pos;
+    const fraction = this.nanosecondsPerUnit === 1 ? nanoseconds : (nanoseconds / 1000) | 0;
+    if (this.pcapng) {
+      const padded = (capturedLength + 3) & ~3;
+      const length = ENHANCED_HEADER_LENGTH + padded + 4;
+      // 64 bits do not fit a double: the low half is exact modulo 2^32, and the high half is then the nearest.
+      const low = (Math.imul(seconds, this.unitsPerSecond) + fraction) >>> 0;
+      const high = Math.round((seconds * this.unitsPerSecond + fraction - low) / 4294967296);
+      putU32le(b, p, BLOCK_ENHANCED);
+      putU32le(b, p + 4, length);
+      putU32le(b, p + 8, interfaceIndex);
+      putU32le(b, p + 12, high);
+      putU32le(b, p + 16, low);
+      putU32le(b, p + 20, capturedLength);
+      putU32le(b, p + 24, originalLength);
+      for (let i = p + ENHANCED_HEADER_LENGTH + capturedLength; i < p + length - 4; i++) b[i] = 0;
+      putU32le(b, p + length - 4, length);
+      this.pos = p + length;
+      this.octets += length;
+    } else {
+      putU32le(b, p, seconds);
+      putU32le(b, p + 4, fraction);
+      putU32le(b, p + 8, capturedLength);
+      putU32le(b, p + 12, originalLength);
+      this.pos = p + PCAP_RECORD_HEADER_LENGTH + capturedLength;
+      this.octets += PCAP_RECORD_HEADER_LENGTH + capturedLength;
+    }
+    this.packets++;
+  }
+
+  /**
+   * Describes one more interface of a pcapng file.
+   * @returns its index
+   * @throws CulvertError CAPTURE_FORMAT for a pcap file, which has but one; and as `reserve` does
+   */
+  addInterface(face: WriterInterface): number {
+    if (!this.pcapng) {
+      throw new CulvertError(
+        'CAPTURE_FORMAT',
+        `${this.name}: a pcap file has one interface only; write pcapng instead`,
+        { file: this.name },
+      );
+    }
+    const options = [option(OPTION_IF_TSRESOL, Buffer.from([this.nanosecondsPerUnit === 1 ? 9 : 6]))];
+    if (face.name !== undefined && face.name !== '') {
+      options.unshift(option(OPTION_IF_NAME, Buffer.from(face.name)));
+    }
+    if (face.description !== undefined && face.description !== '') {
+      options.unshift(option(OPTION_IF_DESCRIPTION, Buffer.from(face.description)));
+    }
+    const fixed = Buffer.alloc(8);
+    fixed.writeUInt16LE(face.linkType, 0);
+    fixed.writeUInt32LE(face.snapLength ?? this.snapLength, 4);
+    this.append(block(BLOCK_INTERFACE, [fixed, ...options, option(OPTION_END, Buffer.alloc(0))]));
+    return this.interfaceCount++;
+  }
+
+  /**
+   * Writes out the rest and gives the file its name.
+   * @throws CulvertError as `create` does; there is no file then
+   */
+  close(): void {
+    if (this.pos > this.from) this.writeOut();
+    this.target.close();
+  }
+
+  /** Ends without a file; a file of that name from before stays as it was. */
+  abort(): void {
+    this.pos = this.from;
+    this.target.abort();
+  }
+
+  private begin(options: CaptureWriterOptions): void {
+    if (!this.pcapng) {
+      const header = Buffer.alloc(PCAP_FILE_HEADER_LENGTH);
+      header.writeUInt32LE(options.nanoseconds ? PCAP_MAGIC_NANOSECONDS : PCAP_MAGIC_MICROSECONDS, 0);
+      header.writeUInt16LE(2, 4);
+      header.writeUInt16LE(4, 6);
+      header.writeUInt32LE(this.snapLength, 16);
+      header.writeUInt32LE(options.linkType, 20);
+      this.append(header);
+      return;
+    }
+    const fixed = Buffer.alloc(16, 0xff); // the section's length, in the last 8 octets, is not told
+    fixed.writeUInt32LE(BYTE_ORDER_MAGIC, 0);
+    fixed.writeUInt16LE(1, 4);
+    fixed.writeUInt16LE(0, 6);
+    const writtenBy = option(OPTION_SHB_USERAPPL, Buffer.from('culvert'));
+    this.append(block(BLOCK_SECTION, [fixed, writtenBy, option(OPTION_END, Buffer.alloc(0))]));
+    for (const face of options.interfaces ?? [{ linkType: options.linkType }]) this.addInterface(face);
+  }
+
+  /** Writes octets that are no packet; they need not fit the region. */
+  private append(octets: Buffer): void {
+    if (this.pos > this.from) this.writeOut();
+    this.target.write(octets, 0, octets.length);
+    this.octets += octets.length;
+  }
+
+  private flush(needed: number): void {
+    if (needed > this.to - this.from) {
+      throw new CulvertError(
+        'CAPTURE_RECORD_TOO_LARGE',
+        `${this.name}: a packet of ${String(needed - this.overhead)} octets does not fit the write buffer, which has room for ${String(this.maxLength)}`,
+        { file: this.name },
+      );
+    }
+    this.writeOut();
+  }
+
+  private writeOut(): void {
+    const end = this.pos;
+    this.pos = this.from;
+    this.target.write(this.slab, this.from, end);
+  }
+}
+
+function option(code: number, text: Buffer): Buffer {
+  const value = text.subarray(0, MAX_OPTION_LENGTH);
+  const octets = Buffer.alloc(4 + ((value.length + 3) & ~3));
+  octets.writeUInt16LE(code, 0);
+  octets.writeUInt16LE(value.length, 2);
+  value.copy(octets, 4);
+  return octets;
+}
+
+function block(type: number, parts: readonly Buffer[]): Buffer {
+  const body = Buffer.concat(parts);
+  const length = 12 + body.length;
+  const octets = Buffer.alloc(length);
+  octets.writeUInt32LE(type, 0);
+  octets.writeUInt32LE(length, 4);
+  body.copy(octets, 8);
+  octets.writeUInt32LE(length, length - 4);
+  return octets;
+}
