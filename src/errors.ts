@@ -19,7 +19,8 @@ export interface ErrorPlace {
 
 /**
  * An error with a stable code. The message says what is wrong and, where that is not obvious, what to do.
- * Codes are part of the public interface: upper-case words joined by underscores, never renamed.
+ * Codes are part of the public interface: upper-case words joined by underscores, never renamed;
+ * a rule for which Azure publishes a code has Azure's spelling.
  */
 export class CulvertError extends Error {
   readonly code: string;

@@ -1,0 +1,79 @@
+/** The door of the configuration: a lab file in, a checked lab out, or every mistake of the file at once. */
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { CulvertError } from '../errors.js';
+import { compileTopology } from './compile.js';
+import { ConfigError, Findings } from './findings.js';
+import type { LabConfig } from './model.js';
+import { resolveModel } from './resolve.js';
+import { checkModel } from './rules.js';
+import { checkTranslation, resolveSettings } from './settings.js';
+import { checkShape } from './shape.js';
+import { readSource } from './source.js';
+
+const MAX_OCTETS = 16 * 1024 * 1024;
+
+/**
+ * Reads a lab from text, YAML 1.2 or JSON.
+ * @param file the name that mistakes are reported under
+ * @throws {ConfigError} CONFIG_INVALID, with every mistake in `problems`
+ */
+export function parseLab(text: string, file: string): LabConfig {
+  const source = readSource(text, file);
+  if (source.value === undefined) throw new ConfigError(file, source.problems);
+  const checked = checkShape(source.value);
+  const findings = new Findings(source, checked);
+  const { shape } = checked;
+  if (shape === null) throw new ConfigError(file, findings.errors);
+  const model = resolveModel(shape, findings);
+  checkModel(model, findings);
+  for (const { message, path } of checkTranslation(shape.translation)) {
+    findings.error('SETTING_RANGE', message, ['translation', ...path]);
+  }
+  if (findings.errors.length > 0) throw new ConfigError(file, findings.errors);
+  const settings = resolveSettings(shape.translation);
+  return { model, topology: compileTopology(model, settings), settings, warnings: findings.warnings };
+}
+
+function readOctets(path: string): Buffer {
+  const descriptor = path === '-' ? 0 : openSync(path, 'r');
+  try {
+    const { size } = fstatSync(descriptor);
+    if (size > MAX_OCTETS) {
+      throw new CulvertError('CONFIG_TOO_LARGE', `${path} has ${String(size)} octets; a lab file has at most 16 MiB`);
+    }
+    return readFileSync(descriptor);
+  } finally {
+    if (descriptor !== 0) closeSync(descriptor);
+  }
+}
+
+/**
+ * Reads a lab file.
+ * @param path a file name; `-` is standard input
+ * @throws {ConfigError} CONFIG_INVALID, with every mistake in `problems`; the file that cannot be read is one
+ */
+export function loadLab(path: string): LabConfig {
+  const refuse = (code: string, message: string): ConfigError =>
+    new ConfigError(path, [new CulvertError(code, message, { file: path })]);
+  let octets: Buffer;
+  try {
+    octets = readOctets(path);
+  } catch (error) {
+    if (error instanceof CulvertError) throw refuse(error.code, error.message);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: 'there is no such file',
+      EACCES: 'the file may not be read',
+      EISDIR: 'this is a directory; name a YAML or JSON file',
+    };
+    throw refuse('CONFIG_UNREADABLE', reasons[code ?? ''] ?? message);
+  }
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(octets);
+  } catch {
+    throw refuse('CONFIG_NOT_TEXT', 'the file is not UTF-8 text; is it a capture?');
+  }
+  if (text.includes('\0')) throw refuse('CONFIG_NOT_TEXT', 'the file is binary, not YAML or JSON; is it a capture?');
+  return parseLab(text, path);
+}

@@ -1,0 +1,290 @@
+/**
+ * Shape to resources: texts become addresses, references are looked up, defaults that depend on other values are filled
+ * in. What cannot be read becomes -1 or stays a dangling name (see service/resources.ts) and is reported once, here.
+ */
+import { checkAddressText, checkCidrText } from '../service/addresses.js';
+import { createAlias } from '../service/alias.js';
+import { checkLinkIdentifier, drawLinkIdentifier, linkIdentifierInUse } from '../service/link-identifier.js';
+import { warning } from '../service/problem.js';
+import type { PropertyPath } from '../service/problem.js';
+import type {
+  LoadBalancer,
+  LoadBalancingRule,
+  PrivateEndpoint,
+  PrivateLinkService,
+  Probe,
+  ResourceModel,
+  Subnet,
+  Subscription,
+  VirtualNetwork,
+} from '../service/resources.js';
+import { initialStatus } from '../service/visibility.js';
+import { parseAddress, parseCidr } from '../wire/address.js';
+import type { Cidr } from '../wire/address.js';
+import type { Findings } from './findings.js';
+import { suggestion } from './near-miss.js';
+import { resolveProxy } from './proxy.js';
+import type { LabShape, ServiceShape } from './schema.js';
+
+const mapOf = <T, U>(record: Readonly<Record<string, T>>, make: (name: string, value: T) => U): Map<string, U> =>
+  new Map(Object.entries(record).map(([name, value]) => [name, make(name, value)]));
+
+/** A subscription that is in no list is known by its id. */
+const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+class Resolver {
+  readonly #shape: LabShape;
+  readonly #findings: Findings;
+  readonly #seed: number;
+
+  constructor(shape: LabShape, findings: Findings) {
+    this.#shape = shape;
+    this.#findings = findings;
+    this.#seed = shape.translation.seed;
+  }
+
+  #address(text: string, path: PropertyPath): number {
+    this.#findings.add(path, checkAddressText(text));
+    return parseAddress(text);
+  }
+
+  #addresses(texts: readonly string[], path: PropertyPath): number[] {
+    return texts.map((text, index) => this.#address(text, [...path, index]));
+  }
+
+  #cidr(text: string, path: PropertyPath): Cidr | null {
+    this.#findings.add(path, checkCidrText(text));
+    return parseCidr(text);
+  }
+
+  #reference(kind: string, name: string, candidates: readonly string[], path: PropertyPath): void {
+    if (candidates.includes(name)) return;
+    this.#findings.error('CONFIG_UNKNOWN_REFERENCE', `no ${kind} '${name}'${suggestion(name, candidates)}`, path);
+  }
+
+  /** `outer/inner`, both looked up. */
+  #pair(
+    text: string,
+    kinds: readonly [string, string],
+    outers: Readonly<Record<string, unknown>>,
+    innersOf: (outer: string) => readonly string[],
+    path: PropertyPath,
+  ): readonly [string, string] {
+    const parts = text.split('/');
+    const [outer, inner] = parts;
+    if (parts.length !== 2 || outer === undefined || inner === undefined) {
+      const what = `'${text}' is not of the form ${kinds[0]}/${kinds[1]}`.replaceAll('virtual network', 'network');
+      this.#findings.error('CONFIG_REFERENCE', what, path);
+      return ['', ''];
+    }
+    if (Object.hasOwn(outers, outer))
+      this.#reference(`${kinds[1]} in ${kinds[0]} '${outer}':`, inner, innersOf(outer), path);
+    else this.#reference(kinds[0], outer, Object.keys(outers), path);
+    return [outer, inner];
+  }
+
+  #subnet(text: string, path: PropertyPath): readonly [string, string] {
+    const networks = this.#shape.virtualNetworks;
+    const subnets = (network: string): string[] => Object.keys(networks[network]?.subnets ?? {});
+    return this.#pair(text, ['virtual network', 'subnet'], networks, subnets, path);
+  }
+
+  #virtualNetwork(name: string, shape: LabShape['virtualNetworks'][string]): VirtualNetwork {
+    const path = ['virtualNetworks', name];
+    const subnets = mapOf(shape.subnets, (subnetName, value): Subnet => {
+      const at = [...path, 'subnets', subnetName];
+      const whole = typeof value === 'string';
+      return {
+        name: subnetName,
+        addressPrefix: whole ? this.#cidr(value, at) : this.#cidr(value.addressPrefix, [...at, 'addressPrefix']),
+        privateLinkServiceNetworkPolicies: whole ? 'Enabled' : value.privateLinkServiceNetworkPolicies,
+      };
+    });
+    return {
+      name,
+      subscription: shape.subscription,
+      location: shape.location,
+      addressSpace: shape.addressSpace.map((text, index) => this.#cidr(text, [...path, 'addressSpace', index])),
+      subnets,
+    };
+  }
+
+  #loadBalancer(name: string, shape: LabShape['loadBalancers'][string]): LoadBalancer {
+    const path = ['loadBalancers', name];
+    this.#reference('virtual network', shape.virtualNetwork, Object.keys(this.#shape.virtualNetworks), [
+      ...path,
+      'virtualNetwork',
+    ]);
+    const rules = shape.rules.map((rule, index): LoadBalancingRule => {
+      const at = [...path, 'rules', index];
+      this.#reference('frontend', rule.frontend, Object.keys(shape.frontends), [...at, 'frontend']);
+      this.#reference('backend pool', rule.backendPool, Object.keys(shape.backendPools), [...at, 'backendPool']);
+      if (rule.probe !== undefined) this.#reference('probe', rule.probe, Object.keys(shape.probes), [...at, 'probe']);
+      const twin = shape.rules.findIndex((other) => other.name === rule.name);
+      if (twin < index)
+        this.#findings.error('CONFIG_NAME', `another rule is named '${rule.name}' too`, [...at, 'name']);
+      return { ...rule, probe: rule.probe ?? null };
+    });
+    return {
+      name,
+      virtualNetwork: shape.virtualNetwork,
+      sku: shape.sku,
+      frontends: mapOf(shape.frontends, (frontend, text) => this.#address(text, [...path, 'frontends', frontend])),
+      backendPools: mapOf(shape.backendPools, (pool, texts) => this.#addresses(texts, [...path, 'backendPools', pool])),
+      probes: mapOf(shape.probes, (probe, value): Probe => ({
+        name: probe,
+        ...value,
+        requestPath: value.requestPath ?? null,
+      })),
+      rules,
+    };
+  }
+
+  #service(name: string, shape: ServiceShape, networks: ReadonlyMap<string, VirtualNetwork>): PrivateLinkService {
+    const path = ['privateLinkServices', name];
+    const [virtualNetwork] = this.#subnet(shape.subnet, [...path, 'subnet']);
+    const network = networks.get(virtualNetwork);
+    const location = network?.location ?? 'local';
+    const frontendPath = [...path, 'loadBalancerFrontend'];
+    const balancers = this.#shape.loadBalancers;
+    const frontendsOf = (balancer: string): string[] => Object.keys(balancers[balancer]?.frontends ?? {});
+    const target = shape.loadBalancerFrontend;
+    const frontend =
+      target === undefined
+        ? null
+        : this.#pair(target, ['load balancer', 'frontend'], balancers, frontendsOf, frontendPath);
+    return {
+      name,
+      alias: createAlias(name, location, this.#seed),
+      subscription: network?.subscription ?? '',
+      location,
+      virtualNetwork,
+      ipConfigurations: this.#addresses(shape.ipConfigurations, [...path, 'ipConfigurations']),
+      loadBalancerFrontend: frontend === null ? null : { loadBalancer: frontend[0], frontend: frontend[1] },
+      destinationIPAddress:
+        shape.destinationIPAddress === undefined
+          ? null
+          : this.#address(shape.destinationIPAddress, [...path, 'destinationIPAddress']),
+      proxy: resolveProxy(shape, path, this.#findings),
+      visibility: shape.visibility,
+      autoApproval: shape.autoApproval,
+      roleAssignments: shape.roleAssignments,
+      idleTimeoutInSeconds: shape.idleTimeoutInSeconds,
+    };
+  }
+
+  /** Written identifiers first, so that a drawn one never takes the value of a written one. */
+  #linkIdentifiers(): Map<string, number> {
+    const owners = new Map<number, string>();
+    const values = new Map<string, number>();
+    const endpoints = Object.entries(this.#shape.privateEndpoints);
+    for (const [name, { linkIdentifier: value }] of endpoints) {
+      if (value === undefined) continue;
+      const path = ['privateEndpoints', name, 'linkIdentifier'];
+      const owner = owners.get(value);
+      this.#findings.add(path, owner === undefined ? checkLinkIdentifier(value) : [linkIdentifierInUse(value, owner)]);
+      if (owner === undefined && checkLinkIdentifier(value).length === 0) owners.set(value, name);
+      values.set(name, value);
+    }
+    for (const [name] of endpoints) {
+      if (values.has(name)) continue;
+      const value = drawLinkIdentifier(name, this.#seed, (taken) => owners.has(taken));
+      owners.set(value, name);
+      values.set(name, value);
+    }
+    return values;
+  }
+
+  #endpoints(
+    networks: ReadonlyMap<string, VirtualNetwork>,
+    services: ReadonlyMap<string, PrivateLinkService>,
+  ): Map<string, PrivateEndpoint> {
+    const identifiers = this.#linkIdentifiers();
+    return mapOf(this.#shape.privateEndpoints, (name, shape): PrivateEndpoint => {
+      const path = ['privateEndpoints', name];
+      const [virtualNetwork, subnet] = this.#subnet(shape.subnet, [...path, 'subnet']);
+      const servicePath = [...path, 'privateLinkService'];
+      this.#reference('private link service', shape.privateLinkService, [...services.keys()], servicePath);
+      const network = networks.get(virtualNetwork);
+      const service = services.get(shape.privateLinkService);
+      const subscription = network?.subscription ?? '';
+      const status = shape.status ?? (service === undefined ? 'Pending' : initialStatus(service, subscription));
+      if (shape.status === undefined && service !== undefined && network !== undefined && status === 'Pending') {
+        const what =
+          `the connection is Pending and passes no packets, since subscription '${subscription}' is not auto-approved: ` +
+          `add it to autoApproval of '${service.name}', or write status: Approved (or Pending, if that is meant)`;
+        this.#findings.add(path, [warning('ENDPOINT_NOT_APPROVED', what)]);
+      }
+      return {
+        name,
+        subscription,
+        location: network?.location ?? 'local',
+        virtualNetwork,
+        subnet,
+        address: this.#address(shape.address, [...path, 'address']),
+        privateLinkService: shape.privateLinkService,
+        status,
+        linkIdentifier: identifiers.get(name) ?? 0,
+      };
+    });
+  }
+
+  /** With a `subscriptions` section the names are those, and ids; without it, those that the networks use. */
+  #subscriptions(): Map<string, Subscription> {
+    const declared = this.#shape.subscriptions;
+    const known = mapOf(declared ?? {}, (name, value): Subscription => ({ name, features: value.features }));
+    for (const { subscription: name } of Object.values(this.#shape.virtualNetworks)) {
+      if (!known.has(name) && (declared === undefined || GUID.test(name))) known.set(name, { name, features: [] });
+    }
+    return known;
+  }
+
+  /** Azure's names are one whatever their case; two that differ in case alone would be one resource there. */
+  #distinctNames(): void {
+    const sections = ['virtualNetworks', 'loadBalancers', 'privateLinkServices', 'privateEndpoints'] as const;
+    for (const section of sections) {
+      const seen = new Map<string, string>();
+      for (const name of Object.keys(this.#shape[section])) {
+        const twin = seen.get(name.toLowerCase());
+        if (twin === undefined) seen.set(name.toLowerCase(), name);
+        else
+          this.#findings.error('CONFIG_NAME', `'${name}' and '${twin}' are one name: case does not count`, [
+            section,
+            name,
+          ]);
+      }
+    }
+  }
+
+  #subscriptionReferences(known: readonly string[]): void {
+    const check = (name: string, path: PropertyPath): void => {
+      if (name !== '*' && !GUID.test(name)) this.#reference('subscription', name, known, path);
+    };
+    for (const [name, network] of Object.entries(this.#shape.virtualNetworks)) {
+      check(network.subscription, ['virtualNetworks', name, 'subscription']);
+    }
+    for (const [name, service] of Object.entries(this.#shape.privateLinkServices)) {
+      for (const list of ['visibility', 'autoApproval', 'roleAssignments'] as const) {
+        service[list].forEach((text, index) => {
+          check(text, ['privateLinkServices', name, list, index]);
+        });
+      }
+    }
+  }
+
+  resolve(): ResourceModel {
+    this.#distinctNames();
+    const subscriptions = this.#subscriptions();
+    this.#subscriptionReferences([...subscriptions.keys()]);
+    const virtualNetworks = mapOf(this.#shape.virtualNetworks, (name, shape) => this.#virtualNetwork(name, shape));
+    const loadBalancers = mapOf(this.#shape.loadBalancers, (name, shape) => this.#loadBalancer(name, shape));
+    const privateLinkServices = mapOf(this.#shape.privateLinkServices, (name, shape) =>
+      this.#service(name, shape, virtualNetworks),
+    );
+    const privateEndpoints = this.#endpoints(virtualNetworks, privateLinkServices);
+    return { subscriptions, virtualNetworks, loadBalancers, privateLinkServices, privateEndpoints };
+  }
+}
+
+export const resolveModel = (shape: LabShape, findings: Findings): ResourceModel =>
+  new Resolver(shape, findings).resolve();

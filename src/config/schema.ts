@@ -1,0 +1,170 @@
+/**
+ * The shape of a lab file: names, types and defaults. Ranges and everything that depends on two values are rules of the
+ * service model, not of the shape, so that one wrong number does not hide what else is wrong; `meta` repeats the ranges
+ * for the published JSON schema only.
+ */
+import { z } from 'zod';
+import { defaultRuleIdleMinutes, defaultServiceIdleSeconds } from '../service/idle.js';
+
+const namePattern = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?$/;
+
+const name = z.string().regex(namePattern);
+const named = <T extends z.ZodType>(value: T): z.ZodRecord<typeof name, T> => z.record(name, value);
+const address = z.string().meta({ description: 'An IPv4 address, as in 10.0.0.4.' });
+const cidr = z.string().meta({ description: 'An IPv4 block, as in 10.0.0.0/24.' });
+const whole = (minimum: number, maximum: number, description: string): z.ZodNumber =>
+  z.number().meta({ type: 'integer', minimum, maximum, description });
+const seconds = (description: string): z.ZodOptional<z.ZodNumber> =>
+  z
+    .number()
+    .meta({ minimum: 0, maximum: 31_536_000, description: `${description} In seconds.` })
+    .optional();
+
+const subscription = z
+  .strictObject({
+    features: z.array(z.string()).default([]).meta({ description: 'Registered feature flags.' }),
+  })
+  .nullable()
+  .transform((value) => value ?? { features: [] });
+
+const subnet = z.union([
+  cidr,
+  z.strictObject({
+    addressPrefix: cidr,
+    privateLinkServiceNetworkPolicies: z
+      .enum(['Enabled', 'Disabled'])
+      .default('Enabled')
+      .meta({ description: 'Must be Disabled where NAT addresses live.' }),
+  }),
+]);
+
+const virtualNetwork = z.strictObject({
+  subscription: z.string().default('default').meta({ description: 'The subscription that owns the network.' }),
+  location: z
+    .string()
+    .regex(/^[a-z0-9]+$/)
+    .default('local')
+    .meta({ description: 'The Azure region, as in westeurope.' }),
+  addressSpace: z.array(cidr),
+  subnets: named(subnet),
+});
+
+const probe = z.strictObject({
+  protocol: z.enum(['Tcp', 'Http', 'Https']),
+  port: whole(1, 65535, 'The port to probe.'),
+  requestPath: z.string().optional().meta({ description: 'Http and Https only.' }),
+  intervalInSeconds: whole(5, 2_147_483, 'Time between probes.').default(15),
+  numberOfProbes: whole(1, 100, 'Failures in a row that take a backend out.').default(2),
+});
+
+const rule = z.strictObject({
+  name,
+  frontend: z.string(),
+  protocol: z.enum(['Tcp', 'Udp', 'All']),
+  frontendPort: whole(0, 65535, '0 with protocol All: every port.'),
+  backendPool: z.string(),
+  backendPort: whole(0, 65535, '0 with protocol All: every port.'),
+  loadDistribution: z.enum(['Default', 'SourceIP', 'SourceIPProtocol']).default('Default'),
+  idleTimeoutInMinutes: whole(4, 30, 'The smaller of this and the idle time of the service counts.').default(
+    defaultRuleIdleMinutes,
+  ),
+  enableTcpReset: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'Send a RST both ways when a flow ends for idleness.' }),
+  probe: z.string().optional(),
+});
+
+const loadBalancer = z.strictObject({
+  virtualNetwork: z.string(),
+  sku: z.enum(['Basic', 'Standard', 'Gateway']).default('Standard'),
+  frontends: named(address),
+  backendPools: named(z.array(address)),
+  probes: named(probe).default({}),
+  rules: z.array(rule),
+});
+
+const tlv = z.strictObject({
+  type: whole(0, 255, 'The type octet.'),
+  hex: z.string().optional().meta({ description: 'The value, two hexadecimal digits an octet.' }),
+  text: z.string().optional().meta({ description: 'The value as UTF-8 text.' }),
+});
+
+const proxyProtocol = z.strictObject({
+  dialect: z.enum(['azure', 'aws', 'gcp', 'custom']).default('azure'),
+  endpointId: z.string().optional().meta({ description: 'aws only; absent: made from each linkIdentifier.' }),
+  tlvs: z.array(tlv).optional().meta({ description: 'custom only.' }),
+  crc32c: z.boolean().optional().meta({ description: 'custom only: add the CRC32C TLV.' }),
+});
+
+const privateLinkService = z.strictObject({
+  subnet: z.string().meta({ description: 'network/subnet of the primary NAT address.' }),
+  ipConfigurations: z.array(address).meta({ description: 'NAT addresses, the primary one first.' }),
+  loadBalancerFrontend: z.string().optional().meta({ description: 'load-balancer/frontend.' }),
+  destinationIPAddress: address.optional().meta({ description: 'Direct Connect, in place of a frontend.' }),
+  enableProxyProtocol: z.boolean().default(false),
+  proxyProtocol: proxyProtocol.optional(),
+  visibility: z.array(z.string()).default([]).meta({ description: "Subscriptions that may ask, or ['*']." }),
+  autoApproval: z.array(z.string()).default([]).meta({ description: 'A subset of visibility.' }),
+  roleAssignments: z.array(z.string()).default([]).meta({ description: 'Subscriptions with role-based access.' }),
+  idleTimeoutInSeconds: whole(1, 86_400, 'Idle time of a flow.').default(defaultServiceIdleSeconds),
+});
+
+const privateEndpoint = z.strictObject({
+  subnet: z.string().meta({ description: 'network/subnet.' }),
+  address,
+  privateLinkService: z.string(),
+  status: z
+    .enum(['Pending', 'Approved', 'Rejected', 'Disconnected'])
+    .optional()
+    .meta({ description: 'Absent: Approved if auto-approved, else Pending.' }),
+  linkIdentifier: whole(1, 0xffff_ffff, 'Absent: drawn from the seed.').optional(),
+});
+
+const timeouts = z.strictObject({
+  profile: z.enum(['azure', 'rfc', 'capture']).default('azure'),
+  tcpEstablished: seconds('Idle time of an established TCP flow, in place of the service and the rule.'),
+  tcpHalfOpen: seconds('Until a TCP flow is established.'),
+  tcpClosing: seconds('After a FIN or RST.'),
+  udp: seconds('Idle time of a UDP flow, in place of the service and the rule.'),
+  fragment: seconds('How long fragments wait for the first one.'),
+  portHold: seconds('How long a freed TCP port rests.'),
+});
+
+const translation = z.strictObject({
+  natPorts: z
+    .strictObject({
+      first: whole(1, 65535, 'The first NAT port.').default(1024),
+      count: whole(1, 65535, 'Ports for each NAT address, backend and protocol.').default(64_000),
+    })
+    .prefault({}),
+  timeouts: timeouts.prefault({}),
+  midstream: z.enum(['drop', 'translate']).default('drop').meta({ description: 'TCP flows whose start was not seen.' }),
+  fastOpen: z.enum(['strip', 'carry']).default('strip').meta({ description: 'TCP Fast Open on SYN.' }),
+  maxFlows: whole(1, 67_108_864, 'Flows at one time.').default(1_048_576),
+  seed: whole(0, 0xffff_ffff, 'What identifiers are drawn from.').default(1),
+});
+
+export const labSchema = z.strictObject({
+  $schema: z.string().optional().meta({ description: 'For editors.' }),
+  subscriptions: named(subscription).optional(),
+  virtualNetworks: named(virtualNetwork),
+  loadBalancers: named(loadBalancer).default({}),
+  privateLinkServices: named(privateLinkService).default({}),
+  privateEndpoints: named(privateEndpoint).default({}),
+  translation: translation.prefault({}),
+});
+
+export type LabShape = z.output<typeof labSchema>;
+export type ServiceShape = LabShape['privateLinkServices'][string];
+export type ProxyShape = NonNullable<ServiceShape['proxyProtocol']>;
+export type TranslationShape = LabShape['translation'];
+
+/** The published JSON schema of lab files (draft 7, which editors know best). */
+export function labJsonSchema(): Record<string, unknown> {
+  return {
+    ...z.toJSONSchema(labSchema, { io: 'input', target: 'draft-7' }),
+    title: 'Culvert lab file',
+    description: 'Networks, load balancers, private link services and private endpoints of one lab.',
+  };
+}

@@ -1,0 +1,61 @@
+/** What the translator is told: plain data, addresses as unsigned 32-bit integers in host order. */
+export interface Topology {
+  /** Names of the consumer networks; an endpoint's `network` is an index into this list. */
+  readonly networks: readonly string[];
+  readonly links: readonly LinkSpec[];
+}
+
+/** How many parts of the consumer's tuple choose the backend: 5 (`Default`), 2 (`SourceIP`), 3 (`SourceIPProtocol`). */
+export type Distribution = 'Default' | 'SourceIP' | 'SourceIPProtocol';
+
+export interface RuleSpec {
+  readonly protocol: 6 | 17;
+  /** 0: all ports, backendPort ignored. */
+  readonly frontendPort: number;
+  readonly backendPort: number;
+  readonly backends: readonly number[];
+  readonly distribution: Distribution;
+  readonly idleTimeoutMs: number;
+  /** Whether both sides get a RST when the flow ends for idleness. */
+  readonly tcpReset: boolean;
+}
+
+export interface EndpointSpec {
+  readonly name: string;
+  /** Index into `Topology.networks`. */
+  readonly network: number;
+  readonly address: number;
+  /** The number that the PROXY header tells, 1 to 2^32-1. */
+  readonly linkId: number;
+  /** Only an approved endpoint passes packets. */
+  readonly approved: boolean;
+}
+
+export interface LinkSpec {
+  readonly name: string;
+  readonly natAddresses: readonly number[];
+  readonly natPortFirst: number;
+  readonly natPortCount: number;
+  readonly proxy: ProxySpec | null;
+  /** Empty for Direct Connect. */
+  readonly rules: readonly RuleSpec[];
+  /** Direct Connect. */
+  readonly destination: number | null;
+  /** For Direct Connect; a rule has its own. */
+  readonly idleTimeoutMs: number;
+  readonly endpoints: readonly EndpointSpec[];
+}
+
+export type ProxySpec =
+  | { readonly dialect: 'azure' }
+  /** An empty endpointId stands for {@link derivedVpcEndpointId} of each endpoint's own linkId. */
+  | { readonly dialect: 'aws'; readonly endpointId: string }
+  | { readonly dialect: 'gcp' }
+  | {
+      readonly dialect: 'custom';
+      readonly tlvs: readonly { readonly type: number; readonly value: Uint8Array }[];
+      readonly crc32c: boolean;
+    };
+
+/** The VPC endpoint id (AWS form: `vpce-` and 17 hexadecimal digits) that stands for a linkId: its value, zero-padded. */
+export const derivedVpcEndpointId = (linkId: number): string => `vpce-${linkId.toString(16).padStart(17, '0')}`;

@@ -1,0 +1,420 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { ruleCodes } from '../../../src/service/problem.js';
+import type { RuleCode } from '../../../src/service/problem.js';
+import { edited, good, mistakes, repositoryFile } from './helpers.js';
+
+type Edit = readonly [string, string];
+
+/** One edit of the example that breaks one rule, and where that must be reported. */
+interface Row {
+  readonly code: RuleCode;
+  readonly what: string;
+  readonly edits: readonly Edit[];
+  readonly path: string;
+}
+
+const row = (code: RuleCode, what: string, path: string, ...edits: readonly Edit[]): Row => ({
+  code,
+  what,
+  edits,
+  path,
+});
+const many = (count: number, line: (i: number) => string): string =>
+  Array.from({ length: count }, (_, i) => line(i)).join('');
+const webNat = 'ipConfigurations: [10.200.1.4, 10.200.1.5]';
+const databaseNat = 'ipConfigurations: [10.200.1.6, 10.200.1.7]';
+const dialect = '{ dialect: azure }';
+const secondRule = (text: string): Edit => ['        probe: web\n', `        probe: web\n      - { ${text} }\n`];
+const anotherService = (text: string): Edit => ['privateLinkServices:\n', `privateLinkServices:\n${text}`];
+const anotherEndpoint = (text: string): Edit => ['\ntranslation:', `${text}\ntranslation:`];
+const provider = (names: string): Edit => ["visibility: ['*']", `visibility: ${names}`];
+
+const errors: readonly Row[] = [
+  row('IPV4_ONLY', 'an IPv6 endpoint', 'privateEndpoints.red-web.address', ['address: 10.0.0.4', 'address: "fd00::4"']),
+  row('ADDRESS_INVALID', 'leading zeros', 'privateEndpoints.red-web.address', [
+    'address: 10.0.0.4',
+    'address: 10.0.0.04',
+  ]),
+  row('CIDR_INVALID', 'a prefix of 33', 'virtualNetworks.red.addressSpace[0]', ['[10.0.0.0/16]', '[10.0.0.0/33]']),
+  row('CIDR_HOST_BITS', 'host bits', 'virtualNetworks.red.subnets.default', [
+    'default: 10.0.0.0/24',
+    'default: 10.0.0.1/24',
+  ]),
+  row('ADDRESS_SPACE_EMPTY', 'no address range', 'virtualNetworks.red.addressSpace', ['[10.0.0.0/16]', '[]']),
+  row('SUBNET_OUTSIDE_ADDRESS_SPACE', 'a subnet outside its network', 'virtualNetworks.provider.subnets.database', [
+    'database: 10.200.3.0/24',
+    'database: 10.201.3.0/24',
+  ]),
+  row('SUBNETS_OVERLAP', 'subnets that overlap', 'virtualNetworks.provider.subnets.database', [
+    'database: 10.200.3.0/24',
+    'database: 10.200.2.128/25',
+  ]),
+  row('SUBNETS_OVERLAP', 'address ranges that overlap', 'virtualNetworks.provider.addressSpace[1]', [
+    '[10.200.0.0/16]',
+    '[10.200.0.0/16, 10.200.9.0/24]',
+  ]),
+  row('ADDRESS_OUTSIDE_SUBNET', 'an endpoint outside its subnet', 'privateEndpoints.red-web.address', [
+    'address: 10.0.0.4',
+    'address: 10.0.1.4',
+  ]),
+  row('ADDRESS_OUTSIDE_SUBNET', 'a backend outside every subnet', 'loadBalancers.lb.backendPools.web[1]', [
+    '10.200.2.5]',
+    '10.200.9.5]',
+  ]),
+  row('ADDRESS_IN_USE', 'two endpoints with one address in one network', 'privateEndpoints.red-database.address', [
+    'address: 10.0.0.5',
+    'address: 10.0.0.4',
+  ]),
+  row('ADDRESS_IN_USE', 'a backend named twice in a pool', 'loadBalancers.lb.backendPools.web[1]', [
+    '10.200.2.5]',
+    '10.200.2.4]',
+  ]),
+  row('ADDRESS_IN_USE', 'a NAT address of another service', 'privateLinkServices.database.ipConfigurations[0]', [
+    databaseNat,
+    'ipConfigurations: [10.200.1.4, 10.200.1.7]',
+  ]),
+  row('NAT_IP_COUNT', 'no NAT address', 'privateLinkServices.web.ipConfigurations', [webNat, 'ipConfigurations: []']),
+  row('NAT_IP_COUNT', 'nine NAT addresses', 'privateLinkServices.web.ipConfigurations', [
+    webNat,
+    `ipConfigurations: [${many(9, (i) => `10.200.1.${String(20 + i)},`)}]`,
+  ]),
+  row('NAT_IP_COUNT', 'an odd number with Direct Connect', 'privateLinkServices.database.ipConfigurations', [
+    databaseNat,
+    'ipConfigurations: [10.200.1.6, 10.200.1.7, 10.200.1.8]',
+  ]),
+  row('NAT_IP_IN_USE', 'a NAT address named twice', 'privateLinkServices.web.ipConfigurations[1]', [
+    webNat,
+    'ipConfigurations: [10.200.1.4, 10.200.1.4]',
+  ]),
+  row('NAT_IP_OUTSIDE_NETWORK', 'a NAT address of the consumer', 'privateLinkServices.web.ipConfigurations[1]', [
+    webNat,
+    'ipConfigurations: [10.200.1.4, 10.0.0.9]',
+  ]),
+  row(
+    'PrivateLinkServiceCannotBeCreatedInSubnetThatHasNetworkPoliciesEnabled',
+    'a NAT address in a subnet with network policies',
+    'privateLinkServices.web.ipConfigurations[1]',
+    [webNat, 'ipConfigurations: [10.200.1.4, 10.200.2.9]'],
+  ),
+  row(
+    'ALIAS_PREFIX_INVALID',
+    'a name that begins with _',
+    'privateLinkServices._x',
+    ['  database:\n', '  _x:\n'],
+    ['privateLinkService: database', 'privateLinkService: _x'],
+  ),
+  row('SERVICE_TARGET', 'frontend and destination', 'privateLinkServices.web.destinationIPAddress', [
+    'loadBalancerFrontend: lb/web',
+    'loadBalancerFrontend: lb/web\n    destinationIPAddress: 10.200.3.9',
+  ]),
+  row('SERVICE_TARGET', 'neither frontend nor destination', 'privateLinkServices.web', [
+    '    loadBalancerFrontend: lb/web\n',
+    '',
+  ]),
+  row('FRONTEND_IN_USE', 'two services on one frontend', 'privateLinkServices.web.loadBalancerFrontend', [
+    'privateLinkServices:\n',
+    'privateLinkServices:\n  first: { subnet: provider/nat, ipConfigurations: [10.200.1.9], loadBalancerFrontend: lb/web, enableProxyProtocol: true }\n',
+  ]),
+  row('LOAD_BALANCER_SKU', 'a Basic load balancer', 'privateLinkServices.web.loadBalancerFrontend', [
+    'sku: Standard',
+    'sku: Basic',
+  ]),
+  row(
+    'LOAD_BALANCER_OTHER_NETWORK',
+    'a load balancer in another network',
+    'privateLinkServices.web.loadBalancerFrontend',
+    ['virtualNetwork: provider', 'virtualNetwork: blue'],
+    ['{ web: 10.200.0.10 }', '{ web: 10.0.0.10 }'],
+    ['[10.200.2.4, 10.200.2.5]', '[10.0.0.20, 10.0.0.21]'],
+  ),
+  row('DESTINATION_NOT_PRIVATE', 'a public destination', 'privateLinkServices.database.destinationIPAddress', [
+    '10.200.3.4',
+    '8.8.8.8',
+  ]),
+  row(
+    'DESTINATION_IS_ENDPOINT',
+    'a destination that is a private endpoint',
+    'privateLinkServices.database.destinationIPAddress',
+    anotherEndpoint('  inner: { subnet: provider/database, address: 10.200.3.4, privateLinkService: web }\n'),
+    ['autoApproval: [consumer]', 'autoApproval: [consumer, provider]'],
+  ),
+  row('DIRECT_CONNECT_NOT_REGISTERED', 'no feature flag', 'privateLinkServices.database.destinationIPAddress', [
+    '[Microsoft.Network/AllowPrivateLinkserviceUDR]',
+    '[]',
+  ]),
+  row(
+    'DIRECT_CONNECT_OTHER_LOCATION',
+    'an endpoint in another location',
+    'privateEndpoints.red-database.privateLinkService',
+    ['  red:\n', '  red:\n    location: westeurope\n'],
+  ),
+  row(
+    'AUTO_APPROVAL_NOT_VISIBLE',
+    'auto-approval outside visibility',
+    'privateLinkServices.web.autoApproval[0]',
+    provider('[]'),
+    ['privateLinkService: web, linkIdentifier: 1001', 'privateLinkService: database'],
+    ['privateLinkService: web, linkIdentifier: 1002', 'privateLinkService: database'],
+  ),
+  row('ENDPOINT_NOT_VISIBLE', 'an endpoint outside visibility', 'privateEndpoints.red-database.privateLinkService', [
+    'visibility: [consumer]\n    autoApproval: [consumer]',
+    'visibility: []',
+  ]),
+  row(
+    'VISIBILITY_WILDCARD',
+    "'*' beside another",
+    'privateLinkServices.web.visibility[1]',
+    provider("[consumer, '*']"),
+  ),
+  row(
+    'SUBSCRIPTION_LIST_LIMIT',
+    '101 subscriptions in visibility',
+    'privateLinkServices.web.visibility',
+    provider(`[${'consumer, '.repeat(101)}]`),
+  ),
+  row('LINK_IDENTIFIER_RANGE', 'linkIdentifier 2^32', 'privateEndpoints.red-web.linkIdentifier', [
+    '1001',
+    '4294967296',
+  ]),
+  row('LINK_IDENTIFIER_RANGE', 'linkIdentifier 1.5', 'privateEndpoints.red-web.linkIdentifier', ['1001', '1.5']),
+  row('LINK_IDENTIFIER_IN_USE', 'a linkIdentifier twice', 'privateEndpoints.blue-web.linkIdentifier', ['1002', '1001']),
+  row('IDLE_TIMEOUT_RANGE', '3 minutes', 'loadBalancers.lb.rules[0].idleTimeoutInMinutes', [
+    'Minutes: 4',
+    'Minutes: 3',
+  ]),
+  row('IDLE_TIMEOUT_RANGE', '31 minutes', 'loadBalancers.lb.rules[0].idleTimeoutInMinutes', [
+    'Minutes: 4',
+    'Minutes: 31',
+  ]),
+  row('IDLE_TIMEOUT_RANGE', '0 seconds', 'privateLinkServices.web.idleTimeoutInSeconds', [
+    'Seconds: 300',
+    'Seconds: 0',
+  ]),
+  row('PORT_RANGE', 'port 65536', 'loadBalancers.lb.rules[0].backendPort', ['backendPort: 8080', 'backendPort: 65536']),
+  row('PORT_RANGE', 'port 0.5', 'loadBalancers.lb.probes.web.port', ['port: 8080', 'port: 0.5']),
+  row('RULE_PORTS', 'port 0 with Tcp', 'loadBalancers.lb.rules[0].frontendPort', [
+    'frontendPort: 80',
+    'frontendPort: 0',
+  ]),
+  row('RULE_PORTS', 'protocol All with a port', 'loadBalancers.lb.rules[0].frontendPort', [
+    'protocol: Tcp\n',
+    'protocol: All\n',
+  ]),
+  row(
+    'RULE_CONFLICT',
+    'two rules for one port',
+    'loadBalancers.lb.rules[1].frontendPort',
+    secondRule('name: b, frontend: web, protocol: Tcp, frontendPort: 80, backendPool: web, backendPort: 81'),
+  ),
+  row(
+    'RULE_CONFLICT',
+    'a rule beside one for every port',
+    'loadBalancers.lb.rules[1].frontendPort',
+    secondRule('name: b, frontend: web, protocol: All, frontendPort: 0, backendPool: web, backendPort: 0'),
+  ),
+  row('PROBE_INTERVAL_RANGE', 'a probe every 4 s', 'loadBalancers.lb.probes.web.intervalInSeconds', [
+    'InSeconds: 5',
+    'InSeconds: 4',
+  ]),
+  row('PROBE_THRESHOLD_RANGE', 'no failure allowed', 'loadBalancers.lb.probes.web.numberOfProbes', [
+    'OfProbes: 2',
+    'OfProbes: 0',
+  ]),
+  row('PROBE_PATH', 'an HTTP probe without path', 'loadBalancers.lb.probes.web', [' requestPath: /,', '']),
+  row('PROBE_PATH', 'a TCP probe with path', 'loadBalancers.lb.probes.web.requestPath', [
+    'protocol: Http',
+    'protocol: Tcp',
+  ]),
+  row('PROXY_TLV_INVALID', 'TLV type 256', 'privateLinkServices.web.proxyProtocol.tlvs[0]', [
+    dialect,
+    '{ dialect: custom, tlvs: [{ type: 256, text: a }] }',
+  ]),
+  row('PROXY_TLV_INVALID', 'a CRC32C by hand', 'privateLinkServices.web.proxyProtocol.tlvs[0]', [
+    dialect,
+    '{ dialect: custom, tlvs: [{ type: 3, hex: "00000000" }] }',
+  ]),
+  row('PROXY_TLV_INVALID', 'half an octet', 'privateLinkServices.web.proxyProtocol.tlvs[0].hex', [
+    dialect,
+    '{ dialect: custom, tlvs: [{ type: 9, hex: "123" }] }',
+  ]),
+  row('PROXY_HEADER_SIZE', 'a header beyond one segment', 'privateLinkServices.web.proxyProtocol', [
+    dialect,
+    `{ dialect: custom, tlvs: [{ type: 9, text: ${'a'.repeat(1500)} }] }`,
+  ]),
+  row(
+    'LOAD_BALANCER_SERVICE_LIMIT',
+    'nine services on one load balancer',
+    'privateLinkServices.web',
+    ['frontends: { ', `frontends: { ${many(8, (i) => `f${String(i)}: 10.200.0.${String(20 + i)}, `)}`],
+    anotherService(
+      many(8, (i) => {
+        const target = `loadBalancerFrontend: lb/f${String(i)}, enableProxyProtocol: true`;
+        return `  s${String(i)}: { subnet: provider/nat, ipConfigurations: [10.200.1.${String(20 + i)}], ${target} }\n`;
+      }),
+    ),
+  ),
+  row(
+    'DIRECT_CONNECT_LIMIT',
+    'eleven Direct Connect services in one location',
+    'privateLinkServices.database',
+    anotherService(
+      many(10, (i) => {
+        const nat = `[10.200.1.${String(20 + 2 * i)}, 10.200.1.${String(21 + 2 * i)}]`;
+        return `  s${String(i)}: { subnet: provider/nat, ipConfigurations: ${nat}, destinationIPAddress: 10.200.3.9 }\n`;
+      }),
+    ),
+  ),
+  row(
+    'SERVICE_ENDPOINT_LIMIT',
+    '1001 endpoints on one service',
+    'privateEndpoints.e999',
+    ['default: 10.0.0.0/24 }\n  blue', 'default: 10.0.0.0/24, more: 10.0.16.0/20 }\n  blue'],
+    [
+      '    subnets: { default: 10.0.0.0/24 }\n  provider',
+      '    subnets: { default: 10.0.0.0/24, more: 10.0.16.0/20 }\n  provider',
+    ],
+    anotherEndpoint(
+      many(1000, (i) => {
+        const network = i % 2 === 0 ? 'red' : 'blue';
+        const address = `10.0.${String(16 + (i >> 7))}.${String(4 + (i & 127))}`;
+        return `  e${String(i)}: { subnet: ${network}/more, address: ${address}, privateLinkService: web }\n`;
+      }),
+    ),
+    ['privateLinkService: web, linkIdentifier: 1002', 'privateLinkService: database'],
+  ),
+  row(
+    'NETWORK_ENDPOINT_LIMIT',
+    '1001 endpoints in one network',
+    'privateEndpoints.e998',
+    ['default: 10.0.0.0/24 }\n  blue', 'default: 10.0.0.0/24, more: 10.0.16.0/20 }\n  blue'],
+    anotherEndpoint(
+      many(999, (i) => {
+        const address = `10.0.${String(16 + (i >> 7))}.${String(4 + (i & 127))}`;
+        const service = i % 2 === 0 ? 'web' : 'database';
+        return `  e${String(i)}: { subnet: red/more, address: ${address}, privateLinkService: ${service} }\n`;
+      }),
+    ),
+  ),
+  row(
+    'SUBSCRIPTION_SERVICE_LIMIT',
+    '801 services in one subscription',
+    'privateLinkServices.database',
+    ['{ addressPrefix: 10.200.1.0/24', '{ addressPrefix: 10.200.64.0/18'],
+    [webNat, 'ipConfigurations: [10.200.64.5]'],
+    [databaseNat, 'ipConfigurations: [10.200.64.6, 10.200.64.7]'],
+    [
+      'loadBalancers:\n',
+      `loadBalancers:\n${many(799, (i) => {
+        const frontend = `10.200.${String(80 + (i >> 7))}.${String(4 + (i & 127))}`;
+        const rule = '{ name: r, frontend: f, protocol: Tcp, frontendPort: 80, backendPool: p, backendPort: 80 }';
+        const pool = 'backendPools: { p: [10.200.2.9] }';
+        return `  lb${String(i)}: { virtualNetwork: provider, frontends: { f: ${frontend} }, ${pool}, rules: [${rule}] }\n`;
+      })}`,
+    ],
+    anotherService(
+      many(799, (i) => {
+        const nat = `10.200.${String(96 + (i >> 7))}.${String(4 + (i & 127))}`;
+        return `  s${String(i)}: { subnet: provider/nat, ipConfigurations: [${nat}], loadBalancerFrontend: lb${String(i)}/f }\n`;
+      }),
+    ),
+  ),
+];
+
+const warnings: readonly Row[] = [
+  row('ADDRESS_RESERVED', "a subnet's third address", 'privateEndpoints.red-web.address', [
+    'address: 10.0.0.4',
+    'address: 10.0.0.3',
+  ]),
+  row('ADDRESS_RESERVED', 'a broadcast address', 'privateLinkServices.web.ipConfigurations[1]', [
+    '10.200.1.5]',
+    '10.200.1.255]',
+  ]),
+  row('BACKEND_POOL_EMPTY', 'an empty pool', 'loadBalancers.lb.backendPools.web', ['[10.200.2.4, 10.200.2.5]', '[]']),
+  row(
+    'FRONTEND_WITHOUT_RULES',
+    'a frontend that no rule uses',
+    'privateLinkServices.web.loadBalancerFrontend',
+    ['frontends: { ', 'frontends: { idle: 10.200.0.11, '],
+    ['lb/web', 'lb/idle'],
+  ),
+  row('PROXY_WITH_DIRECT_CONNECT', 'PROXY with Direct Connect', 'privateLinkServices.database.enableProxyProtocol', [
+    'destinationIPAddress: 10.200.3.4',
+    'destinationIPAddress: 10.200.3.4\n    enableProxyProtocol: true',
+  ]),
+  row('PROXY_HEADER_SIZE', 'a header beyond the default MSS', 'privateLinkServices.web.proxyProtocol', [
+    dialect,
+    `{ dialect: custom, tlvs: [{ type: 9, text: ${'a'.repeat(600)} }] }`,
+  ]),
+  row(
+    'PROXY_MIXED_ON_LOAD_BALANCER',
+    'PROXY on one service of a load balancer only',
+    'privateLinkServices.plain.enableProxyProtocol',
+    ['frontends: { ', 'frontends: { plain: 10.200.0.11, '],
+    secondRule('name: plain, frontend: plain, protocol: Tcp, frontendPort: 80, backendPool: web, backendPort: 81'),
+    anotherService(
+      '  plain: { subnet: provider/nat, ipConfigurations: [10.200.1.9], loadBalancerFrontend: lb/plain }\n',
+    ),
+  ),
+  row('ENDPOINT_NOT_APPROVED', 'an endpoint that nobody approves', 'privateEndpoints.red-database', [
+    'visibility: [consumer]\n    autoApproval: [consumer]',
+    'visibility: [consumer]',
+  ]),
+];
+
+describe('config: rules of the service model', () => {
+  for (const { code, what, edits, path } of errors) {
+    it(`refuses ${what} (${code})`, () => {
+      const found = mistakes(edited(...edits)).map((mistake) => `${mistake.code} ${mistake.path ?? ''}`);
+      assert.deepEqual(found, [`${code} ${path}`]);
+    });
+  }
+
+  for (const { code, what, edits, path } of warnings) {
+    it(`warns of ${what} (${code})`, () => {
+      const found = good(edited(...edits)).warnings.map((warning) => `${warning.code} ${warning.place.path ?? ''}`);
+      assert.deepEqual(found, [`${code} ${path}`]);
+    });
+  }
+
+  it('has a case above for every code', () => {
+    const covered = new Set([...errors, ...warnings].map(({ code }) => code));
+    assert.deepEqual(
+      ruleCodes.filter((code) => !covered.has(code)),
+      [],
+    );
+  });
+
+  it('documents every code', () => {
+    const documentation = readFileSync(repositoryFile('docs/configuration.md'), 'utf8');
+    assert.deepEqual(
+      ruleCodes.filter((code) => !documentation.includes(`\`${code}\``)),
+      [],
+    );
+  });
+
+  it('allows the same address in two networks, and a backend in two pools', () => {
+    const text = edited(['backendPools: { ', 'backendPools: { again: [10.200.2.4], ']);
+    assert.deepEqual(mistakes(text), []);
+  });
+
+  it("lets the provider's own subscription and those with a role ask, whatever visibility says", () => {
+    const hidden: Edit = [
+      'visibility: [consumer]\n    autoApproval: [consumer]',
+      'visibility: []\n    roleAssignments: [consumer]',
+    ];
+    assert.deepEqual(mistakes(edited(hidden)), []);
+    const own: Edit = ['  red:\n    subscription: consumer', '  red:\n    subscription: provider'];
+    const unseen: Edit = ['visibility: [consumer]\n    autoApproval: [consumer]', 'visibility: []'];
+    assert.deepEqual(mistakes(edited(own, unseen)), []);
+  });
+
+  it('does not pile further mistakes on a value that is wrong already', () => {
+    assert.equal(mistakes(edited(['[10.200.0.0/16]', '[10.200.0.0/166]'])).length, 1);
+    assert.equal(mistakes(edited(['frontendPort: 80', 'frontendPort: x'])).length, 1);
+    assert.equal(mistakes(edited(['    virtualNetwork: provider\n', ''])).length, 1);
+    assert.equal(mistakes(edited(['    subnet: provider/nat\n', ''])).length, 1);
+    assert.equal(mistakes(edited(['loadBalancerFrontend:', 'loadBalancerFrontent:'])).length, 1);
+    assert.equal(mistakes(edited(['subscription: consumer', 'subscription: customer'])).length, 1);
+  });
+});
