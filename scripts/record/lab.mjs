@@ -22,8 +22,8 @@ export const ENDPOINT = '10.0.0.4';
 const CLIENT_MAC = '02:00:0a:00:00:05';
 const ENDPOINT_MAC = '02:00:0a:00:00:04';
 
-export const peers = path.join(HERE, 'peers.py');
-const wire = path.join(HERE, 'wire.py');
+// -B: no compiled files beside the sources.
+const python = (name) => ['python3', '-B', path.join(HERE, name)];
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -53,6 +53,7 @@ export class Lab {
     this.children = new Set();
     this.captures = [];
     this.links = 0;
+    this.linger = 250; // ms between the last packet and the end of the captures
   }
 
   /** Makes a namespace with quiet, plain defaults: no IPv6, a congestion control that does not pace. */
@@ -138,9 +139,22 @@ export class Lab {
     this.neighbour(client, 'eth0', ENDPOINT, ENDPOINT_MAC);
     this.neighbour(server, 'eth0', CLIENT, CLIENT_MAC);
     for (const [n, plan] of plans.entries()) {
-      await this.start(wires[n], ['python3', wire, 'left', 'right', JSON.stringify(plan)], 'ready');
+      await this.start(wires[n], [...python('wire.py'), 'left', 'right', JSON.stringify(plan)], 'ready');
     }
     return { client, server, taps };
+  }
+
+  /** Client and endpoint on a bridge in a namespace of its own. */
+  bridged() {
+    const client = this.namespace('client');
+    const server = this.namespace('server');
+    const bridge = this.namespace('bridge');
+    this.link({ ns: client, dev: 'eth0', mac: CLIENT_MAC, address: `${CLIENT}/16` }, { ns: bridge, dev: 'left' });
+    this.link({ ns: bridge, dev: 'right' }, { ns: server, dev: 'eth0', mac: ENDPOINT_MAC, address: `${ENDPOINT}/16` });
+    this.exec(bridge, 'ip', 'link', 'add', 'bridge', 'type', 'bridge');
+    for (const dev of ['left', 'right']) this.exec(bridge, 'ip', 'link', 'set', dev, 'master', 'bridge');
+    this.exec(bridge, 'ip', 'link', 'set', 'bridge', 'up');
+    return { client, server, bridge };
   }
 
   /** Client, routers and endpoint in a chain of links, link n being 10.0.n.0/24; the endpoint is on the last. */
@@ -208,29 +222,37 @@ export class Lab {
     return child.said;
   }
 
+  /** Starts a server of servers.py: name, address, port and options. */
   server(ns, ...argv) {
-    return this.start(ns, ['python3', peers, ...argv], 'ready');
+    return this.start(ns, [...python('servers.py'), ...argv], 'ready');
   }
 
-  peer(ns, ...argv) {
-    return this.run(ns, ['python3', peers, ...argv]);
+  /** Tells a story of stories.py to its end: name, endpoint and options. */
+  tell(ns, ...argv) {
+    return this.run(ns, [...python('stories.py'), ...argv]);
   }
 
-  /** Runs a client story that prints the name of a step and waits; each step is a function that changes the lab. */
-  async converse(ns, argv, steps) {
-    const child = await this.start(ns, ['python3', peers, ...argv], '');
-    let done = 0;
-    const advance = () => {
-      for (const step of child.said.split('\n').slice(done, -1)) {
-        done++;
-        if (steps[step] === undefined) continue;
-        steps[step]();
-        child.stdin.write('\n');
+  /** Tells a story that prints the name of a step and waits for it: each step is a function that changes the lab. */
+  async tellInSteps(ns, argv, steps) {
+    const child = await this.start(ns, [...python('stories.py'), ...argv], '');
+    for (let done = 0; child.exitCode === null && child.signalCode === null;) {
+      const said = child.said.split('\n');
+      if (said.length - 1 === done) {
+        await Promise.race([sleep(10), child.ended]);
+        continue;
       }
-    };
-    child.stdout.on('data', advance);
+      const step = steps[said[done++]];
+      if (step === undefined) continue;
+      await step();
+      child.stdin.write('\n');
+    }
     await child.ended;
     if (child.exitCode !== 0) throw new Error(`${argv.join(' ')} failed: ${child.said}`);
+  }
+
+  /** Lets an interface send and merge super-packets of up to `octets`, also above 64 KiB (BIG TCP over IPv4). */
+  allowBigTcp(ns, dev, octets) {
+    return this.run(ns, [...python('bigtcp.py'), dev, String(octets)]);
   }
 
   /** Waits until something listens on a TCP port of a namespace. */
@@ -242,32 +264,33 @@ export class Lab {
     throw new Error(`nothing listens on port ${port}`);
   }
 
-  /** Begins a capture on an interface; gives the path of the file that `stopCaptures` completes. */
-  async capture(ns, dev, { filter = 'ip', name = 'in', nanoseconds = false } = {}) {
+  /**
+   * Begins a capture on an interface; gives the path of the file that `stopCaptures` completes.
+   * Without `immediate` packets come a second late, but those above 64 KiB come whole: libpcap's ring of
+   * single packets is cut for what Ethernet can carry.
+   */
+  async capture(ns, dev, options = {}) {
+    const {
+      filter = 'ip',
+      name = 'in',
+      nanoseconds = false,
+      immediate = true,
+      linkType,
+      snapLength = 262144,
+    } = options;
     const file = path.join(this.scratch, `${name}.pcap`);
-    const argv = [
-      'tcpdump',
-      '-Z',
-      'root',
-      '-i',
-      dev,
-      '-s',
-      '262144',
-      '--immediate-mode',
-      '-U',
-      '-B',
-      '16384',
-      '-w',
-      file,
-    ];
+    const argv = ['tcpdump', '-Z', 'root', '-i', dev, '-s', String(snapLength), '-U', '-B', '16384', '-w', file];
+    if (immediate) argv.push('--immediate-mode');
+    else this.linger = 1500;
     if (nanoseconds) argv.push('--time-stamp-precision=nano');
+    if (linkType !== undefined) argv.push('-y', linkType);
     this.captures.push(await this.start(ns, [...argv, filter], 'listening on'));
     return file;
   }
 
   /** Ends the captures after the last packets have come in, and fails if the kernel dropped any of them. */
   async stopCaptures() {
-    await sleep(250);
+    await sleep(this.linger);
     for (const child of this.captures) {
       child.kill('SIGINT');
       await child.ended;

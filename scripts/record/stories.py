@@ -1,233 +1,35 @@
-"""The two ends of the recorded conversations: small servers, and one client story a case.
+"""The clients of the recorded conversations: one story a case, told to the servers of servers.py.
 
-    peers.py serve-NAME ADDRESS PORT [--option value]    prints "ready" when it listens, runs until ended
-    peers.py NAME ENDPOINT [PORT]                        tells its story and exits 0, or fails loudly
+    stories.py NAME ENDPOINT [--option value]    exits 0 when all was as expected, or fails loudly
 
-The lab's TCP server speaks one command a line, so that each story can ask for just the segments it wants:
-    GET n      n octets, then the line's end           PUT n     takes n octets, answers their checksum
-    ECHO text  text                                    RESET     drops the connection by RST
-    EOF        waits for the client's FIN, answers     HALF      sends FIN, then takes what still comes
-    STALL ms   does not read for that long             BYE       answers and closes
-Everything checks what it receives. Python's standard library only; Linux.
+Where the lab must change the network in the middle of a story, the story prints the step's name and waits
+for a line on its input.
 """
 
 import signal
 import socket
 import struct
 import sys
-import threading
 import time
-import zlib
 
-SO_NO_CHECK = 11
-UDP_SEGMENT = 103
-IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, IP_PMTUDISC_DONT = 10, 3, 0
-TCP_FASTOPEN, MSG_FASTOPEN = 23, 0x20000000
-IPPROTO_MPTCP = 262
-LIFETIME_S = 60
-
-
-def pattern(length):
-    """Octets that tell their own offset: lines of 16 characters, so a capture can be read by eye."""
-    return b"".join(b"octet %08d.\n" % at for at in range(0, length + 16, 16))[:length]
-
-
-def option(name, default=0):
-    return int(sys.argv[sys.argv.index(f"--{name}") + 1]) if f"--{name}" in sys.argv else default
+from endpoints import (
+    IP_PMTUDISC_PROBE,
+    LIFETIME_S,
+    SO_NO_CHECK,
+    UDP_SEGMENT,
+    Connection,
+    ask,
+    datagram_socket,
+    dns_name,
+    option,
+    pattern,
+    sign,
+)
 
 
-def lab_session(connection):
-    try:
-        lab_commands(connection)
-    except ConnectionResetError:
-        connection.close()  # some stories end so
-
-
-def lab_commands(connection):
-    stream = connection.makefile("rb")
-    while line := stream.readline():
-        command, _, argument = line.decode().strip().partition(" ")
-        if command == "GET":
-            connection.sendall(pattern(int(argument)) + b"\n")
-        elif command == "PUT":
-            connection.sendall(b"%08x\n" % zlib.crc32(stream.read(int(argument))))
-        elif command == "ECHO":
-            connection.sendall(argument.encode() + b"\n")
-        elif command == "STALL":
-            time.sleep(int(argument) / 1000)
-        elif command == "RESET":
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            break
-        elif command == "EOF":
-            connection.sendall(b"%d octets until your FIN\n" % len(stream.read()))
-            break
-        elif command == "HALF":
-            connection.shutdown(socket.SHUT_WR)
-            stream.read()
-        elif command == "BYE":
-            connection.sendall(b"bye\n")
-            break
-    stream.close()
-    connection.close()
-
-
-def smtp_session(connection):
-    stream = connection.makefile("rwb")
-
-    def say(text):
-        stream.write(text.encode() + b"\r\n")
-        stream.flush()
-
-    say("220 mail.culvert.test ESMTP ready")
-    for line in stream:
-        verb = line.decode().strip().split(" ")[0].upper()
-        if verb == "EHLO":
-            say("250-mail.culvert.test greets you\r\n250-PIPELINING\r\n250 SIZE 1048576")
-        elif verb == "QUIT":
-            say("221 2.0.0 bye")
-            break
-        else:
-            say("502 5.5.2 not here")
-    stream.close()
-    connection.close()
-
-
-def greet_session(connection):
-    connection.sendall(b"the time is now\r\n")
-    connection.shutdown(socket.SHUT_WR)
-    connection.recv(1)
-    connection.close()
-
-
-def serve_tcp(session):
-    address, port = sys.argv[2], int(sys.argv[3])
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP if "--mptcp" in sys.argv else 0)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if option("rcvbuf"):
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, option("rcvbuf"))
-    if "--fastopen" in sys.argv:
-        listener.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN, 16)
-    listener.bind((address, port))
-    listener.listen(16)
-    print("ready", flush=True)
-    accepted = 0
-    while True:
-        connection, _ = listener.accept()
-        accepted += 1
-        if accepted == option("only"):
-            listener.close()  # from now on the port refuses
-        worker = threading.Thread(target=session, args=(connection,))
-        worker.start()
-        if accepted == option("only"):
-            worker.join()
-            signal.pause()
-
-
-def serve_udp():
-    """Answers "SIZE n [NOCHECK] [LATE ms]" with n octets; "LAST" is answered and then the port is closed."""
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
-    server.bind((sys.argv[2], int(sys.argv[3])))
-    print("ready", flush=True)
-    while True:
-        asked, client = server.recvfrom(65535)
-        words = asked[:64].decode().split("\n")[0].split()
-        server.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, int("NOCHECK" in words))
-        if "LATE" in words:
-            time.sleep(int(words[words.index("LATE") + 1]) / 1000)
-        server.sendto(pattern(int(words[1]) if words[0] == "SIZE" else 16), client)
-        if words[0] == "LAST":
-            server.close()
-            signal.pause()
-
-
-def dns_name(name):
-    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
-
-
-def serve_dns():
-    """A name server of one zone: A records for two names, else NXDOMAIN."""
-    zone = {dns_name("www.culvert.test"): b"\x0a\x00\x00\x50", dns_name("mail.culvert.test"): b"\x0a\x00\x00\x19"}
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind((sys.argv[2], int(sys.argv[3])))
-    print("ready", flush=True)
-    while True:
-        query, client = server.recvfrom(512)
-        question = query[12:]
-        found = zone.get(question[:-4])
-        head = query[:2] + (b"\x85\x80" if found else b"\x85\x83") + b"\0\1" + (b"\0\1" if found else b"\0\0") + b"\0" * 4
-        answer = b"\xc0\x0c\0\1\0\1\0\0\x01\x2c\0\4" + found if found else b""
-        server.sendto(head + question + answer, client)
-
-
-class Connection:
-    """A client's connection to the lab server, bound to a port of its own so that a plan can name it."""
-
-    def __init__(self, endpoint, port, local, mptcp=False, fastopen=None, rcvbuf=0):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP if mptcp else 0)
-        self.socket.settimeout(30)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if rcvbuf:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        self.socket.bind(("", local))
-        if fastopen is None:
-            self.socket.connect((endpoint, port))
-        else:
-            self.socket.settimeout(None)  # without a cookie a socket with a timeout would not wait
-            self.socket.sendto(fastopen, MSG_FASTOPEN, (endpoint, port))
-        self.stream = self.socket.makefile("rb")
-
-    def send(self, octets):
-        self.socket.sendall(octets)
-
-    def line(self, expected):
-        came = self.stream.readline()
-        assert came == expected + b"\n", f"expected {expected!r}, received {came!r}"
-
-    def echo(self, text):
-        self.send(b"ECHO " + text + b"\n")
-        self.line(text)
-
-    def get(self, length):
-        self.send(b"GET %d\n" % length)
-        self.take(length)
-
-    def take(self, length):
-        assert self.stream.read(length + 1) == pattern(length) + b"\n", "the download differs"
-
-    def put(self, length):
-        octets = pattern(length)
-        self.send(b"PUT %d\n" % length + octets)
-        self.line(b"%08x" % zlib.crc32(octets))
-
-    def end(self):
-        """Closes after the server has: the server's FIN comes first."""
-        self.send(b"BYE\n")
-        self.line(b"bye")
-        assert self.stream.read() == b""
-        self.close()
-
-    def close(self):
-        self.stream.close()
-        self.socket.close()
-
-    def reset(self):
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close()
-
-
-def datagram_socket(local, source="", discover=IP_PMTUDISC_DONT):
-    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    client.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, discover)
-    client.settimeout(10)
-    client.bind((source, local))
-    return client
-
-
-def ask(client, to, words, length, answer):
-    """Sends `words` filled up to `length` octets and expects `answer` octets of the pattern back."""
-    client.sendto((words.encode() + b"\n").ljust(length, b"-"), to)
-    assert client.recv(65535) == pattern(answer), f"the answer to {words!r} differs"
+def step(name):
+    print(name, flush=True)
+    sys.stdin.readline()
 
 
 def tell_server_first(endpoint):
@@ -300,6 +102,10 @@ def tell_gateway_view(endpoint):
     again = open_(41006)
     again.echo(b"after the second SYN-ACK")
     again.end()
+    for local in (41009, 41010):
+        silent = socket.create_connection((endpoint, 13), 10, ("", local))
+        assert silent.makefile("rb").read() == b"the time is now\r\n"
+        silent.close()
     down = open_(41007)
     down.get(option("down"))
     down.end()
@@ -357,19 +163,15 @@ def tell_gso(endpoint):
         assert client.recv(2048) == pattern(16)
 
 
-def tell_bulk(endpoint):
+def tell_big_tcp(endpoint):
+    """Down first: the window in a SYN-ACK is not scaled, so nothing above 64 KiB can answer it."""
     connection = Connection(endpoint, 9000, 40000)
+    connection.get(option("down"))
     connection.put(option("up"))
     connection.end()
 
 
 def tell_icmp(endpoint):
-    """Waits for a line on its input where the lab must change the network first."""
-
-    def step(name):
-        print(name, flush=True)
-        sys.stdin.readline()
-
     def refused(client):
         try:
             client.recv(64)
@@ -519,20 +321,87 @@ def tell_overlap(endpoint):
     ask(client, (endpoint, 9001), f"SIZE 48 {sys.argv[3]}", 32, 48)
 
 
-def main():
-    signal.alarm(LIFETIME_S)
-    servers = {
-        "serve-lab": lambda: serve_tcp(lab_session),
-        "serve-smtp": lambda: serve_tcp(smtp_session),
-        "serve-greeting": lambda: serve_tcp(greet_session),
-        "serve-udp": serve_udp,
-        "serve-dns": serve_dns,
-    }
-    name = sys.argv[1]
-    if name in servers:
-        servers[name]()
-    else:
-        globals()[f"tell_{name.replace('-', '_')}"](sys.argv[2])
+def tell_options(endpoint):
+    """TCP options and flags that are present, absent or odd; the lab sets the kernels in between."""
+    step("plain")
+    plain = Connection(endpoint, 9000, 40000)
+    plain.put(3000)
+    plain.end()
+    step("ecn")
+    marked = Connection(endpoint, 9000, 40001)
+    marked.put(3000)
+    marked.get(3000)
+    marked.end()
+    urgent = Connection(endpoint, 9000, 40002)
+    urgent.socket.send(b"!", socket.MSG_OOB)  # the first octet of the stream; the server reads past it
+    urgent.echo(b"after an urgent octet")
+    urgent.socket.send(b"?", socket.MSG_OOB)
+    urgent.end()
 
 
-main()
+def tell_reuse(endpoint):
+    """Four incarnations of one 5-tuple."""
+    served = Connection(endpoint, 9000, 40000)
+    served.echo(b"the server closes first")
+    served.end()
+    reset = Connection(endpoint, 9000, 40000)
+    reset.echo(b"the client resets")
+    reset.reset()
+    eager = Connection(endpoint, 9000, 40000)
+    eager.echo(b"the client closes first")
+    eager.close()
+    time.sleep(1.2)  # a TIME_WAIT port may be used again after a second
+    last = Connection(endpoint, 9000, 40000)
+    last.echo(b"the port is used again")
+    last.end()
+
+
+def tell_midstream(endpoint):
+    early = Connection(endpoint, 9000, 40000)
+    early.echo(b"before the capture")
+    step("capture")
+    early.echo(b"the capture begins here")
+    whole = Connection(endpoint, 9000, 40001)
+    whole.echo(b"a whole connection")
+    early.put(3000)
+    whole.end()
+    early.end()
+
+
+def tell_simultaneous_open(endpoint):
+    """Told by both sides at once: each connects to the other's port at the same moment."""
+    both = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    both.settimeout(10)
+    both.bind(("", option("local")))
+    time.sleep(max(0, option("at") / 1000 - time.time()))
+    both.connect((endpoint, option("remote")))
+    both.sendall(b"from port %d\n" % option("local"))
+    assert both.recv(64) == b"from port %d\n" % option("remote")
+    both.close()
+
+
+def tell_plain(endpoint):
+    """A little of everything, for cases about the way of capturing."""
+    connection = Connection(endpoint, 9000, 40000)
+    connection.put(option("up", 4000))
+    connection.get(option("down", 4000))
+    connection.end()
+    ask(datagram_socket(40000), (endpoint, 9001), "SIZE 100", 50, 100)
+
+
+def tell_md5(endpoint):
+    signed = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    signed.settimeout(10)
+    signed.bind(("", 40000))
+    sign(signed, endpoint)
+    signed.connect((endpoint, 9002))
+    signed.sendall(b"ECHO signed\nBYE\n")
+    assert signed.makefile("rb").read() == b"signed\nbye\n"
+    signed.close()
+    unsigned = Connection(endpoint, 9000, 40001)
+    unsigned.echo(b"unsigned")
+    unsigned.end()
+
+
+signal.alarm(LIFETIME_S)
+globals()[f"tell_{sys.argv[1].replace('-', '_')}"](sys.argv[2])
