@@ -180,8 +180,7 @@ class Reader implements Source {
       }
       return Object.fromEntries(entries);
     }
-    if (isSeq(node))
-      return node.items.map((item, index) => this.#plain(item, [...path, index], null, depth + 1));
+    if (isSeq(node)) return node.items.map((item, index) => this.#plain(item, [...path, index], null, depth + 1));
     return isScalar(node) ? node.value : null;
   }
 }

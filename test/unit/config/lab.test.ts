@@ -221,6 +221,41 @@ describe('config: a lab with mistakes', () => {
     }
   });
 
+  it('says what a value is and what is needed', () => {
+    const said = (value: string): string => only(`virtualNetworks: ${value}`).message;
+    assert.equal(said(''), "'virtualNetworks' is nothing; a mapping is needed here");
+    assert.equal(said('[]'), "'virtualNetworks' is a list; a mapping is needed here");
+    assert.equal(said('1.50'), "'virtualNetworks' is the number 1.5; a mapping is needed here");
+    assert.equal(said('true'), "'virtualNetworks' is true; a mapping is needed here");
+    assert.equal(said('abc'), "'virtualNetworks' is the text 'abc'; a mapping is needed here");
+    const item = only('virtualNetworks: { a: { addressSpace: [10.0.0.0/8, 10.1], subnets: {} } }');
+    assert.equal(item.message, 'item 2 is the number 10.1; a text is needed here; quote it');
+    assert.equal(
+      only('virtualNetworks: {}\nseed: 1').message.slice(0, 41),
+      "unknown key 'seed'; known here: subscript",
+    );
+  });
+
+  it('takes numbers as names, as they are written', () => {
+    const network = '{ addressSpace: [10.0.0.0/8], subnets: { 0x1: 10.0.0.0/24 } }';
+    const { model } = good(`virtualNetworks: { 1.0: ${network} }`);
+    assert.deepEqual([...model.virtualNetworks.keys()], ['1.0']);
+    assert.deepEqual([...(model.virtualNetworks.get('1.0')?.subnets.keys() ?? [])], ['0x1']);
+    assert.equal(mistakes(`virtualNetworks: { "1": ${network}, 1: ${network} }`)[0]?.code, 'CONFIG_DUPLICATE_KEY');
+    for (const key of ['? ', 'null', '? [a]', '~']) {
+      assert.equal(
+        mistakes(`virtualNetworks: {}\n${key}\n: 1`.replace(/^(null|~)\n/m, '$1'))[0]?.code,
+        'CONFIG_KEY',
+        key,
+      );
+    }
+  });
+
+  it('refuses two names that differ in case alone', () => {
+    const network = '{ addressSpace: [10.0.0.0/8], subnets: {} }';
+    assert.equal(only(`virtualNetworks: { red: ${network}, Red: ${network} }`).path, 'virtualNetworks.Red');
+  });
+
   it('says little when the whole is wrong: empty, text, list, other syntax', () => {
     assert.equal(only('').code, 'CONFIG_EMPTY');
     assert.equal(only('# nothing\n').code, 'CONFIG_EMPTY');

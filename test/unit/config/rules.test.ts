@@ -226,6 +226,18 @@ const errors: readonly Row[] = [
     'protocol: Http',
     'protocol: Tcp',
   ]),
+  row('PROBE_PATH', 'a probe path without /', 'loadBalancers.lb.probes.web.requestPath', [
+    'requestPath: /',
+    'requestPath: x',
+  ]),
+  row('PROXY_TLV_INVALID', 'a UNIQUE_ID of 129 octets', 'privateLinkServices.web.proxyProtocol.tlvs[0]', [
+    dialect,
+    `{ dialect: custom, tlvs: [{ type: 5, text: ${'a'.repeat(129)} }] }`,
+  ]),
+  row('PROXY_TLV_INVALID', 'an endpoint id with a space', 'privateLinkServices.web.proxyProtocol.endpointId', [
+    dialect,
+    '{ dialect: aws, endpointId: "vpce 1" }',
+  ]),
   row('PROXY_TLV_INVALID', 'TLV type 256', 'privateLinkServices.web.proxyProtocol.tlvs[0]', [
     dialect,
     '{ dialect: custom, tlvs: [{ type: 256, text: a }] }',
@@ -407,6 +419,55 @@ describe('config: rules of the service model', () => {
     const own: Edit = ['  red:\n    subscription: consumer', '  red:\n    subscription: provider'];
     const unseen: Edit = ['visibility: [consumer]\n    autoApproval: [consumer]', 'visibility: []'];
     assert.deepEqual(mistakes(edited(own, unseen)), []);
+  });
+
+  it('allows a destination that is a private endpoint of another network only', () => {
+    assert.deepEqual(mistakes(edited(['10.200.3.4', '10.0.0.4'])), []);
+  });
+
+  it('takes a header that just fits, and refuses the next octet', () => {
+    const header = (octets: number): string =>
+      `{ dialect: custom, tlvs: [{ type: 9, text: ${'a'.repeat(octets - 31)} }] }`;
+    const codes = (octets: number): string[] => mistakes(edited([dialect, header(octets)])).map(({ code }) => code);
+    assert.deepEqual([codes(1460), codes(1461)], [[], ['PROXY_HEADER_SIZE']]);
+    assert.equal(good(edited([dialect, header(536)])).warnings.length, 0);
+    assert.equal(good(edited([dialect, header(537)])).warnings.length, 1);
+  });
+
+  it('refuses options of another PROXY dialect and TLVs without exactly one value', () => {
+    const codes = (text: string): string[] => mistakes(edited([dialect, text])).map(({ code }) => code);
+    assert.deepEqual(codes('{ dialect: azure, endpointId: vpce-1 }'), ['PROXY_DIALECT_OPTION']);
+    assert.deepEqual(codes('{ dialect: aws, crc32c: true }'), ['PROXY_DIALECT_OPTION']);
+    assert.deepEqual(codes('{ dialect: custom, tlvs: [{ type: 9 }] }'), ['PROXY_TLV_INVALID']);
+    assert.deepEqual(codes('{ dialect: custom, tlvs: [{ type: 9, hex: "00", text: a }] }'), ['PROXY_TLV_INVALID']);
+  });
+
+  it('reports each link identifier out of range for itself', () => {
+    const found = mistakes(edited(['1001', '0'], ['1002', '0'])).map(({ code }) => code);
+    assert.deepEqual(found, ['LINK_IDENTIFIER_RANGE', 'LINK_IDENTIFIER_RANGE']);
+  });
+
+  it('keeps the translation section in range, at both edges', () => {
+    const codes = (from: string, to: string): string[] => mistakes(edited([from, to])).map(({ code }) => code);
+    const ports = '{ first: 1024, count: 64000 }';
+    for (const fits of ['{ first: 1536, count: 64000 }', '{ first: 1, count: 65535 }', '{ first: 65535, count: 1 }']) {
+      assert.deepEqual(codes(ports, fits), [], fits);
+    }
+    for (const wrong of [
+      '{ first: 1537, count: 64000 }',
+      '{ first: 0 }',
+      '{ first: 1.5 }',
+      '{ count: 0 }',
+      '{ count: 65536 }',
+    ]) {
+      assert.deepEqual(codes(ports, wrong), ['SETTING_RANGE'], wrong);
+    }
+    for (const seed of ['0', '4294967295']) assert.deepEqual(codes('seed: 1', `seed: ${seed}`), [], seed);
+    for (const seed of ['-1', '4294967296', '0.5'])
+      assert.deepEqual(codes('seed: 1', `seed: ${seed}`), ['SETTING_RANGE'], seed);
+    assert.deepEqual(codes('maxFlows: 1048576', 'maxFlows: 0'), ['SETTING_RANGE']);
+    assert.deepEqual(codes('profile: azure', 'fragment: 31536001'), ['SETTING_RANGE']);
+    assert.deepEqual(codes('profile: azure', 'fragment: 0'), []);
   });
 
   it('does not pile further mistakes on a value that is wrong already', () => {

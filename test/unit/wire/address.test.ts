@@ -76,6 +76,8 @@ describe('wire/address', () => {
     assert.ok(!cidrContains(block, parseAddress('10.0.1.0')) && !cidrContains(block, parseAddress('9.255.255.255')));
     assert.ok(cidrWithin(cidr('10.0.0.128/25'), block) && !cidrWithin(cidr('10.0.0.0/23'), block));
     assert.ok(cidrsOverlap(cidr('10.0.0.0/23'), block) && !cidrsOverlap(cidr('10.0.1.0/24'), block));
+    const edges = [cidr('10.0.0.0/32'), cidr('10.0.0.255/32')];
+    for (const edge of edges) assert.ok(cidrsOverlap(edge, block) && cidrsOverlap(block, edge), formatCidr(edge));
     assert.ok(cidrContains(cidr('0.0.0.0/0'), 0xffff_ffff));
   });
 
