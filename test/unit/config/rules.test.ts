@@ -32,6 +32,14 @@ const provider = (names: string): Edit => ["visibility: ['*']", `visibility: ${n
 
 const errors: readonly Row[] = [
   row('IPV4_ONLY', 'an IPv6 endpoint', 'privateEndpoints.red-web.address', ['address: 10.0.0.4', 'address: "fd00::4"']),
+  row('ADDRESS_INVALID', 'a destination with a part too many', 'privateLinkServices.database.destinationIPAddress', [
+    '10.200.3.4',
+    '10.200.3.4.5',
+  ]),
+  row('ADDRESS_OUTSIDE_SUBNET', 'address 0.0.0.0', 'privateEndpoints.red-web.address', [
+    'address: 10.0.0.4',
+    'address: 0.0.0.0',
+  ]),
   row('ADDRESS_INVALID', 'leading zeros', 'privateEndpoints.red-web.address', [
     'address: 10.0.0.4',
     'address: 10.0.0.04',
@@ -197,6 +205,13 @@ const errors: readonly Row[] = [
     'frontendPort: 80',
     'frontendPort: 0',
   ]),
+  row(
+    'RULE_PORTS',
+    'protocol All with a backend port',
+    'loadBalancers.lb.rules[0].frontendPort',
+    ['protocol: Tcp\n', 'protocol: All\n'],
+    ['frontendPort: 80', 'frontendPort: 0'],
+  ),
   row('RULE_PORTS', 'protocol All with a port', 'loadBalancers.lb.rules[0].frontendPort', [
     'protocol: Tcp\n',
     'protocol: All\n',
@@ -404,6 +419,23 @@ describe('config: rules of the service model', () => {
       [],
     );
   });
+
+  const allowed: readonly (readonly [string, ...Edit[]])[] = [
+    ['an idle time of 1 s', ['Seconds: 300', 'Seconds: 1']],
+    ['an idle time of a day', ['Seconds: 300', 'Seconds: 86400']],
+    ['an idle time of 30 minutes', ['Minutes: 4', 'Minutes: 30']],
+    ['port 1', ['backendPort: 8080', 'backendPort: 1']],
+    ['port 65535', ['backendPort: 8080', 'backendPort: 65535']],
+    ['100 subscriptions in visibility', provider(`[${'consumer, '.repeat(100)}]`)],
+    ['TLV types 0 and 255', [dialect, '{ dialect: custom, tlvs: [{ type: 0, hex: "" }, { type: 0xFF, hex: "" }] }']],
+    ['a UNIQUE_ID of 128 octets', [dialect, `{ dialect: custom, tlvs: [{ type: 5, text: ${'a'.repeat(128)} }] }`]],
+    ['linkIdentifier 2^32-1', ['1001', '4294967295']],
+  ];
+  for (const [what, ...edits] of allowed) {
+    it(`allows ${what}`, () => {
+      assert.deepEqual(mistakes(edited(...edits)), []);
+    });
+  }
 
   it('allows the same address in two networks, and a backend in two pools', () => {
     const text = edited(['backendPools: { ', 'backendPools: { again: [10.200.2.4], ']);

@@ -103,6 +103,8 @@ describe('wire/address', () => {
     refused('10.0.0.1,', /neither/);
     refused('2001:db8::/64', /IPv4 only/);
     refused('10.0.0.0/8', /more than 65536/);
+    assert.equal(expandPool('10.0.0.0/29', 6).length, 6);
+    assert.throws(() => expandPool('10.0.0.0/29', 5), /more than 5/);
     refused('10.0.0.0/17,10.1.0.0/17,10.2.0.0/17', /the pool has more/);
   });
 
