@@ -127,7 +127,7 @@ function afterEtherType(etherType: number, b: Buffer, at: number, end: number): 
     p += 4;
   }
   if (type === ETHERTYPE_IPV4) return p;
-  if (type === ETHERTYPE_PPPOE_SESSION) return end - p < 8 ? LINK_TRUNCATED : afterPpp(b, p + 6, end);
+  if (type === ETHERTYPE_PPPOE_SESSION) return afterPpp(b, p + 6, end);
   if (type === ETHERTYPE_MPLS || type === ETHERTYPE_MPLS_UPSTREAM) return afterMpls(b, p, end);
   return LINK_NOT_IPV4;
 }

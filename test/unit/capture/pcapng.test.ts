@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import fc from 'fast-check';
+import { CaptureReader, StreamSource } from '../../../src/capture/index.js';
 import { PcapngBuilder, naiveRead, readOctets } from './naive.js';
 
 const data = (text: string): Buffer => Buffer.from(text);
@@ -144,7 +146,8 @@ describe('reading pcapng', () => {
 
   it('reads nanosecond time stamps just around whole seconds', async () => {
     const b = new PcapngBuilder(true);
-    const seconds = [0n, 1n, 1_700_000_000n, 4_294_967_295n, 9_007_199n, 9_223_372_036n, 18_446_744_072n];
+    const late = Array.from({ length: 9 }, (_, i) => 9_223_372_037n + BigInt(i));
+    const seconds = [0n, 1n, 1_700_000_000n, 4_294_967_295n, 9_007_199n, ...late, 18_446_744_072n];
     const times = seconds.flatMap((s) => [-1n, 0n, 1n, 999_999_999n].map((d) => s * 1_000_000_000n + d)).slice(1);
     const file = Buffer.concat([
       b.section(),
@@ -196,6 +199,7 @@ describe('reading pcapng', () => {
     ['of an impossible length', Buffer.concat([b.num(5, 4), b.num(0xfffffff0, 4), Buffer.alloc(4)])],
     ['that is a section without byte-order mark', b.block(0x0a0d0d0a, Buffer.alloc(16))],
     ['that is a section of another version', b.section([], 2)],
+    ['that is a section too short for its length', b.block(0x0a0d0d0a, b.section().subarray(8, 20))],
     ['that is an interface too short for its link type', b.block(1, Buffer.alloc(4))],
   ];
   for (const [what, block] of ends) {
@@ -207,17 +211,18 @@ describe('reading pcapng', () => {
     });
   }
 
-  const passed: readonly (readonly [what: string, block: Buffer])[] = [
-    ['that names an interface not described', b.enhanced(1, US, data('x'))],
-    ['of the old kind that names an interface not described', b.old(7, US, data('x'))],
+  const passed: readonly (readonly [what: string, block: Buffer, told: RegExp])[] = [
+    ['that names an interface not described', b.enhanced(1, US, data('x')), /names interface 1,/],
+    ['of the old kind that names an interface not described', b.old(7, US, data('x')), /names interface 7,/],
     [
       'whose packet is longer than the block',
       b.block(6, Buffer.concat([Buffer.alloc(12), b.num(5, 4), Buffer.alloc(8)])),
+      /longer than its block/,
     ],
-    ['too short for its header', b.block(6, Buffer.alloc(16))],
-    ['of the simple kind too short for its header', b.block(3, Buffer.alloc(0))],
+    ['too short for its header', b.block(6, Buffer.alloc(16)), /too short/],
+    ['of the simple kind too short for its header', b.block(3, Buffer.alloc(0)), /too short/],
   ];
-  for (const [what, block] of passed) {
+  for (const [what, block, told] of passed) {
     it(`passes over a packet block ${what}, with a warning`, async () => {
       const { packets, reader } = await readOctets(Buffer.concat([good, block, after]));
       assert.deepEqual(
@@ -225,6 +230,7 @@ describe('reading pcapng', () => {
         ['good', 'after'],
       );
       assert.equal(reader.warning?.code, 'CAPTURE_CORRUPT');
+      assert.match(reader.warning.message, told);
       assert.equal(reader.warning.place.offset, good.length);
     });
   }
@@ -248,6 +254,83 @@ describe('reading pcapng', () => {
     const { packets, reader } = await readOctets(file);
     assert.equal(packets.length, 0);
     assert.equal(reader.warning?.code, 'CAPTURE_CORRUPT');
+  });
+
+  it('keeps the first of several warnings, with its place in the whole file', async () => {
+    const filler = Array.from({ length: 20 }, () => b.enhanced(0, US, data('filler')));
+    const before = Buffer.concat([b.section(), b.face(1), ...filler]);
+    const bad = b.enhanced(3, US, data('x'));
+    const { reader } = await readOctets(Buffer.concat([before, bad, ...filler, bad, after.subarray(0, 20)]), {
+      slab: Buffer.alloc(100),
+    });
+    assert.equal(reader.warning?.code, 'CAPTURE_CORRUPT');
+    assert.equal(reader.warning.place.offset, before.length);
+    assert.match(reader.warning.message, /after frame 20\)/);
+    assert.equal(reader.frame, 40);
+  });
+
+  it('gives no more of a simple packet than its block holds', async () => {
+    const { packets } = await readOctets(Buffer.concat([b.section(), b.face(1), b.simple(100, data('12345678'))]));
+    assert.deepEqual([packets[0]?.original, packets[0]?.data.toString()], [100, '12345678']);
+  });
+
+  it('does not believe packets of more than 16 MiB, though they fit its region', async () => {
+    const huge = Buffer.alloc(16 * 1024 * 1024 + 4);
+    for (const block of [b.enhanced(0, US, huge), b.simple(huge.length, huge)]) {
+      const file = Buffer.concat([b.section(), b.face(1), block, after]);
+      const { packets, reader } = await readOctets(file, { slab: Buffer.alloc(17 * 1024 * 1024) });
+      assert.deepEqual(
+        packets.map((p) => p.data.length),
+        [5],
+      );
+      assert.match(reader.warning?.message ?? '', /too long to be believed/);
+    }
+  });
+
+  it('ignores options that are too short, do not fit, or come after the end of options', async () => {
+    const ends = b.face(1, 0, [
+      [9, Buffer.alloc(0)],
+      [14, Buffer.alloc(4, 1)],
+      [0, Buffer.alloc(0)],
+      [2, data('hidden')],
+    ]);
+    const overlong = b.face(101, 0, [[2, data('eth0')]]);
+    overlong.writeUInt16LE(9, 18);
+    const { packets, reader } = await readOctets(
+      Buffer.concat([b.section(), ends, overlong, b.enhanced(0, US, data('x')), b.enhanced(1, US, data('x'))]),
+    );
+    assert.deepEqual(
+      reader.interfaces.map((face) => [face.name, face.resolution, face.offsetSeconds]),
+      [
+        ['', 6, 0],
+        ['', 6, 0],
+      ],
+    );
+    assert.equal(packets[0]?.seconds, 1_700_000_000);
+  });
+
+  it('says which resolutions are finer than microseconds', async () => {
+    for (const [resolution, finer] of [
+      [3, false],
+      [6, false],
+      [7, true],
+      [9, true],
+      [128 + 10, false],
+      [128 + 19, false],
+      [128 + 20, true],
+    ] as const) {
+      const { reader } = await readOctets(Buffer.concat([b.section(), b.face(1, 0, [[9, Buffer.from([resolution])]])]));
+      assert.equal(reader.finerThanMicroseconds, finer, `if_tsresol ${String(resolution)}`);
+    }
+  });
+
+  it('has no comment before the first packet', async () => {
+    const file = Buffer.concat([b.section(), b.face(1), b.enhanced(0, US, data('x'), 1, [[1, data('note')]])]);
+    const reader = await CaptureReader.fromSource(new StreamSource(Readable.from([file]), 'memory'), 'memory');
+    assert.equal(reader.comment(), '');
+    assert.ok(reader.next());
+    assert.equal(reader.comment(), 'note');
+    await reader.close();
   });
 
   it('bounds what it remembers of the interfaces', async () => {

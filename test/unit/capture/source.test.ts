@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { CaptureReader, StreamSource } from '../../../src/capture/index.js';
+import type { CaptureSource } from '../../../src/capture/index.js';
 import { buildPcap, drain, naiveRead, readOctets } from './naive.js';
 
 const LIBRARY = fileURLToPath(new URL('../../../src/capture/index.js', import.meta.url));
@@ -152,6 +153,36 @@ describe('where captures come from', () => {
     );
     assert.equal(packets.length, 5);
     assert.equal(reader.warning?.code, 'CAPTURE_UNREADABLE');
+  });
+
+  it('closes what it was given when that is no capture', async () => {
+    let closed = 0;
+    const source: CaptureSource = {
+      octetsRead: 0,
+      size: 0,
+      read: () => Promise.resolve(0),
+      close: () => {
+        closed++;
+        return Promise.resolve();
+      },
+    };
+    await assert.rejects(CaptureReader.fromSource(source, 'source'), { code: 'CAPTURE_EMPTY' });
+    assert.equal(closed, 1);
+  });
+
+  it('refuses a region that is too small or not inside its slab', async () => {
+    const slab = Buffer.alloc(200);
+    for (const [from, to] of [
+      [0, 63],
+      [0, 201],
+      [-1, 100],
+      [100, 20],
+      [0.5, 100.5],
+    ] as const) {
+      await assert.rejects(CaptureReader.open(write('r.pcap', bigPcap(0)), { slab, from, to }), {
+        code: 'CAPTURE_REGION',
+      });
+    }
   });
 
   it('refuses a stream of text', async () => {

@@ -297,6 +297,23 @@ describe('writing captures', () => {
     assert.equal(count, 24 + 200000 * 116);
   });
 
+  it('leaves nothing when the space runs out on the way, and says so again on closing', () => {
+    const script = `
+      import { CaptureWriter } from ${JSON.stringify(LIBRARY)};
+      const w = CaptureWriter.create('out.pcap', { format: 'pcap', nanoseconds: false, linkType: 1, slab: Buffer.alloc(4096) });
+      const codes = [];
+      try { for (;;) { w.reserve(100); w.commit(100, 100, 0, 0); } } catch (error) { codes.push(error.code); }
+      try { w.close(); } catch (error) { codes.push(error.code); }
+      process.stdout.write(codes.join());`;
+    const result = spawnSync(
+      'sh',
+      ['-c', 'ulimit -f 64; exec "$0" --input-type=module -e "$1"', process.execPath, script],
+      { encoding: 'utf8', cwd: dir },
+    );
+    assert.equal(result.stdout, 'CAPTURE_NO_SPACE,CAPTURE_NO_SPACE');
+    assert.deepEqual(fs.readdirSync(dir), []);
+  });
+
   it('says when the reader of the pipe has gone', () => {
     const result = spawnSync(
       'sh',

@@ -89,6 +89,16 @@ describe('locating the IPv4 header behind a link layer', () => {
     }
   });
 
+  it('says that an 802.3 frame is not IPv4 until its SNAP header is whole', () => {
+    const frame = `${MACS}001caaaa030000000800${IP}`;
+    for (let length = 0; length <= frame.length / 2; length++) {
+      const expected = length < 14 ? LINK_TRUNCATED : length < 22 ? LINK_NOT_IPV4 : 22;
+      // Followed by the octet that the cut header lacks.
+      const b = Buffer.concat([Buffer.from(frame, 'hex').subarray(0, length), Buffer.from('00', 'hex')]);
+      assert.equal(locateIpv4(1, b, 0, length), expected, `cut to ${String(length)}`);
+    }
+  });
+
   it('says that it does not understand other link types', () => {
     for (const linkType of [2, 105, 127, 147, 65535]) assert.equal(locate(linkType, IP), LINK_UNSUPPORTED);
   });
