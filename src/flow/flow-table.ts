@@ -1,0 +1,237 @@
+/**
+ * The flow table: one record a flow in one Int32Array, found from either side by a hash index, expired by a timing
+ * wheel.
+ *
+ * Theory of operation
+ * - A record is 28 integers (112 octets) in an array that is allocated at its full size: the kernel gives zero pages as
+ *   they are touched, so the table grows without copying and resident memory follows the live flows. With both indexes
+ *   at 11 to 21 octets an entry each, a flow costs 134 to 154 octets.
+ * - Free records form a list; a record's `GENERATION` counts its lives, so that others (held fragments) can name a flow
+ *   without keeping it alive.
+ * - The consumer index is symmetric: one probe finds a flow by the tuple in either direction and tells which.
+ */
+import { HashIndex } from './hash-index.js';
+import { tupleHash } from './hash.js';
+import { TimerWheel } from './timer-wheel.js';
+
+/** Integers a record. */
+export const STRIDE = 28;
+
+// The tuple as the consumer knows it: consumer and private endpoint. Addresses are int32.
+export const CONSUMER = 0;
+export const ENDPOINT_ADDRESS = 1;
+/** Consumer's port << 16 | endpoint's port. */
+export const CONSUMER_PORTS = 2;
+/** Consumer network << 8 | protocol. */
+export const CONSUMER_SCOPE = 3;
+// The tuple as the provider knows it: NAT address and backend.
+export const NAT_ADDRESS = 4;
+export const BACKEND = 5;
+/** NAT port << 16 | backend's port. */
+export const PROVIDER_PORTS = 6;
+/** State (low 8 bits) and the FLAG_ bits. */
+export const STATUS = 7;
+/** Index of the private endpoint in the tables. */
+export const ENDPOINT = 8;
+/** Index of the port pool that the NAT port goes back to. */
+export const POOL = 9;
+/** Checksum deltas from the consumer's to the provider's form: addresses << 16 | ports. */
+export const DELTAS = 10;
+/** S: the client's initial sequence number + 1. */
+export const START = 11;
+/** Highest sequence number that the client has sent, and the server; each in its sender's own numbering. */
+export const CLIENT_NEXT = 12;
+export const SERVER_NEXT = 13;
+/** Highest acknowledgment from the client, and from the server (in the client's numbering). */
+export const CLIENT_ACK = 14;
+export const SERVER_ACK = 15;
+/** Last window fields: client's << 16 | server's. */
+export const WINDOWS = 16;
+/** Handshake's round trip in ms (at most 65,535) << 16 | window scale shifts: client's << 8 | server's, 0 if none. */
+export const SCALES = 17;
+/** Index of the pending header (header not acknowledged yet), or -1. */
+export const PENDING = 18;
+/** Milliseconds, modulo 2^32, of the last packet. */
+export const SEEN = 19;
+/** Idle limit in milliseconds while established, or for UDP. */
+export const IDLE_MS = 20;
+/** Lives of this record so far. */
+export const GENERATION = 21;
+export const WHEEL_NEXT = 22;
+export const WHEEL_PREVIOUS = 23;
+// Doubles, by the view `counters` at (record * STRIDE + column) / 2.
+/** Octets of IPv4 packets from the consumer, and to the consumer. */
+export const OCTETS_OUT = 24;
+export const OCTETS_BACK = 26;
+
+/** States, the low 8 bits of STATUS. 0 is a free record. */
+export const STATE_MASK = 0xff;
+export const FREE = 0;
+/** SYN seen from the consumer. */
+export const SYN_SENT = 1;
+/** SYN-ACK seen from the backend. */
+export const SYN_RECEIVED = 2;
+export const ESTABLISHED = 3;
+/** FIN both ways, or a valid RST. */
+export const CLOSING = 4;
+export const UDP = 5;
+/** TCP whose start was not seen. */
+export const MIDSTREAM = 6;
+
+// The bits of STATUS above the state. Its high 16 bits hold L, the length of the inserted header; 0: none.
+/** The header has been sent at least once: from here on the backend's numbering differs from the client's. */
+export const HEADER_SENT = 0x100;
+/** The backend has acknowledged the whole header. */
+export const HEADER_ACKED = 0x200;
+/** The stream is so far past S that comparing with S would soon go wrong: everything is behind it. */
+export const PAST_START = 0x400;
+export const CLIENT_FIN = 0x800;
+export const SERVER_FIN = 0x1000;
+/** Client data (or FIN) at S has been passed on: the next such segment is a retransmission. */
+export const DATA_SENT = 0x2000;
+/** Only in replay: the recorded server acknowledged S, from which an acknowledged header was inferred. */
+export const HEADER_ASSUMED = 0x4000;
+/** The rule asks for RST both ways when the flow ends for idleness. */
+export const RESET_ON_IDLE = 0x8000;
+export const HEADER_SHIFT = 16;
+
+export class FlowTable {
+  readonly capacity: number;
+  readonly records: Int32Array;
+  readonly counters: Float64Array;
+  private readonly byConsumer: HashIndex;
+  private readonly byProvider: HashIndex;
+  readonly wheel: TimerWheel;
+  private readonly seed: number;
+  private freeList = -1;
+  private used = 0;
+  /** Live flows. */
+  count = 0;
+  /** After `find`: the packet goes the way the consumer sends. */
+  forward = true;
+
+  /** @param capacity most flows at a time */
+  constructor(capacity: number, seed: number) {
+    this.capacity = capacity;
+    const memory = new ArrayBuffer(capacity * STRIDE * 4);
+    this.records = new Int32Array(memory);
+    this.counters = new Float64Array(memory);
+    this.byConsumer = new HashIndex(1024);
+    this.byProvider = new HashIndex(1024);
+    this.wheel = new TimerWheel(8, 2048, this.records, STRIDE, WHEEL_NEXT, WHEEL_PREVIOUS);
+    this.seed = seed;
+  }
+
+  /** Octets of the records ever used and of both indexes. */
+  get octets(): number {
+    return this.used * STRIDE * 4 + this.byConsumer.octets + this.byProvider.octets;
+  }
+
+  /**
+   * Finds the flow of a packet seen in a consumer network, sent by either end; `forward` tells which.
+   * @param ports source << 16 | destination
+   * @returns its index or -1
+   */
+  find(source: number, destination: number, ports: number, scope: number): number {
+    const hash = tupleHash(source, ports >>> 16, destination, ports & 0xffff, scope, this.seed);
+    const r = this.records;
+    const reversed = (ports << 16) | (ports >>> 16);
+    for (let f = this.byConsumer.first(hash); f >= 0; f = this.byConsumer.next(hash)) {
+      const at = f * STRIDE;
+      if (r[at + CONSUMER_SCOPE] !== scope) continue;
+      if (r[at + CONSUMER] === source && r[at + ENDPOINT_ADDRESS] === destination && r[at + CONSUMER_PORTS] === ports) {
+        this.forward = true;
+        return f;
+      }
+      if (
+        r[at + CONSUMER] === destination &&
+        r[at + ENDPOINT_ADDRESS] === source &&
+        r[at + CONSUMER_PORTS] === reversed
+      ) {
+        this.forward = false;
+        return f;
+      }
+    }
+    return -1;
+  }
+
+  /**
+   * Finds the flow of a packet from a backend to a NAT address.
+   * @param ports NAT port << 16 | backend's port
+   * @returns its index or -1
+   */
+  findProvider(nat: number, backend: number, ports: number, protocol: number): number {
+    const hash = tupleHash(nat, ports >>> 16, backend, ports & 0xffff, protocol, this.seed);
+    const r = this.records;
+    for (let f = this.byProvider.first(hash); f >= 0; f = this.byProvider.next(hash)) {
+      const at = f * STRIDE;
+      if (
+        r[at + PROVIDER_PORTS] === ports &&
+        r[at + NAT_ADDRESS] === nat &&
+        r[at + BACKEND] === backend &&
+        (r[at + CONSUMER_SCOPE]! & 0xff) === protocol
+      ) {
+        return f;
+      }
+    }
+    return -1;
+  }
+
+  /** A record with both tuples still to be filled in, or -1 when the table is full; then `link` it. */
+  allocate(): number {
+    let f = this.freeList;
+    if (f >= 0) {
+      this.freeList = this.records[f * STRIDE + WHEEL_NEXT]!;
+    } else {
+      if (this.used === this.capacity) return -1;
+      f = this.used++;
+    }
+    const at = f * STRIDE;
+    const generation = this.records[at + GENERATION]!;
+    this.records.fill(0, at, at + STRIDE);
+    this.records[at + GENERATION] = generation + 1;
+    this.records[at + PENDING] = -1;
+    this.count++;
+    return f;
+  }
+
+  /** Enters a filled record into both indexes. */
+  link(f: number): void {
+    this.byConsumer.insert(this.consumerHash(f), f);
+    this.byProvider.insert(this.providerHash(f), f);
+  }
+
+  /** Takes a linked record, whose timer is not set, out of the table. */
+  release(f: number): void {
+    this.byConsumer.remove(this.consumerHash(f), f);
+    this.byProvider.remove(this.providerHash(f), f);
+    const at = f * STRIDE;
+    this.records[at + STATUS] = FREE;
+    this.records[at + WHEEL_NEXT] = this.freeList;
+    this.freeList = f;
+    this.count--;
+  }
+
+  private consumerHash(f: number): number {
+    const r = this.records;
+    const at = f * STRIDE;
+    const ports = r[at + CONSUMER_PORTS]!;
+    const scope = r[at + CONSUMER_SCOPE]!;
+    return tupleHash(r[at + CONSUMER]!, ports >>> 16, r[at + ENDPOINT_ADDRESS]!, ports & 0xffff, scope, this.seed);
+  }
+
+  private providerHash(f: number): number {
+    const r = this.records;
+    const at = f * STRIDE;
+    const ports = r[at + PROVIDER_PORTS]!;
+    const protocol = r[at + CONSUMER_SCOPE]! & 0xff;
+    return tupleHash(r[at + NAT_ADDRESS]!, ports >>> 16, r[at + BACKEND]!, ports & 0xffff, protocol, this.seed);
+  }
+
+  /** Every live flow's index; for status and tests. */
+  *[Symbol.iterator](): Generator<number> {
+    for (let f = 0; f < this.used; f++) {
+      if (this.records[f * STRIDE + STATUS] !== FREE) yield f;
+    }
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * A hash index from keys that live elsewhere to small numbers: open addressing with linear probing in one Int32Array,
+ * 8 octets an entry (hash, value + 1; 0 marks a free slot), so that a look-up mostly touches one cache line.
+ *
+ * Theory of operation
+ * - The index knows hashes only. A caller probes with `first` and `next` and compares its own keys.
+ * - Deleting shifts later entries of the cluster back, so there are no tombstones and no rebuilds.
+ * - Growing never stops the world: at three quarters full a table of twice the size is added, and each insertion moves
+ *   a few entries over. While both exist, probes go through the new table first, then the old one. An entry leaves the
+ *   old table by ordinary deletion, so both stay valid at every step.
+ */
+const SLOTS_MOVED_PER_INSERT = 16;
+
+export class HashIndex {
+  private table: Int32Array;
+  private mask: number;
+  private old: Int32Array | null = null;
+  private oldMask = 0;
+  private oldCount = 0;
+  private movedTo = 0;
+  /** Entries in all. */
+  count = 0;
+
+  // The probe's state: a probe is two numbers, kept here so that probing allocates nothing.
+  private at = 0;
+  private inOld = false;
+
+  /** @param capacity slots to begin with, a power of two */
+  constructor(capacity: number) {
+    this.table = new Int32Array(capacity * 2);
+    this.mask = capacity - 1;
+  }
+
+  /** Octets of both tables. */
+  get octets(): number {
+    return this.table.byteLength + (this.old?.byteLength ?? 0);
+  }
+
+  /** Starts a probe. @returns the first value stored under this hash, or -1 */
+  first(hash: number): number {
+    this.inOld = false;
+    this.at = hash & this.mask;
+    return this.scan(hash);
+  }
+
+  /** @returns the next value under the hash that `first` was called with, or -1 */
+  next(hash: number): number {
+    this.at = (this.at + 1) & (this.inOld ? this.oldMask : this.mask);
+    return this.scan(hash);
+  }
+
+  private scan(hash: number): number {
+    if (!this.inOld) {
+      const { table, mask } = this;
+      let i = this.at;
+      for (;;) {
+        const v = table[2 * i + 1]!;
+        if (v === 0) break;
+        if (table[2 * i] === hash) {
+          this.at = i;
+          return v - 1;
+        }
+        i = (i + 1) & mask;
+      }
+      if (this.old === null) return -1;
+      this.inOld = true;
+      this.at = hash & this.oldMask;
+    }
+    const table = this.old!;
+    const mask = this.oldMask;
+    let i = this.at;
+    for (;;) {
+      const v = table[2 * i + 1]!;
+      if (v === 0) return -1;
+      if (table[2 * i] === hash) {
+        this.at = i;
+        return v - 1;
+      }
+      i = (i + 1) & mask;
+    }
+  }
+
+  insert(hash: number, value: number): void {
+    if (this.old !== null) this.moveSome();
+    else if (this.count >= (this.mask + 1) * 0.75) this.grow();
+    place(this.table, this.mask, hash, value + 1);
+    this.count++;
+  }
+
+  /** Removes the entry (hash, value), which must be there. */
+  remove(hash: number, value: number): void {
+    if (removeFrom(this.table, this.mask, hash, value + 1)) {
+      this.count--;
+    } else if (this.old !== null && removeFrom(this.old, this.oldMask, hash, value + 1)) {
+      this.count--;
+      if (--this.oldCount === 0) this.old = null;
+    }
+  }
+
+  private grow(): void {
+    this.old = this.table;
+    this.oldMask = this.mask;
+    this.oldCount = this.count;
+    this.movedTo = 0;
+    const capacity = (this.mask + 1) * 2;
+    this.table = new Int32Array(capacity * 2); // zero pages of the kernel: not touched before they are used
+    this.mask = capacity - 1;
+    this.moveSome();
+  }
+
+  private moveSome(): void {
+    const old = this.old!;
+    let i = this.movedTo;
+    // A slot is looked at until it stays free: deleting may shift a later entry into it.
+    for (let n = 0; n < SLOTS_MOVED_PER_INSERT && this.oldCount > 0; n++) {
+      const v = old[2 * i + 1]!;
+      if (v === 0) {
+        i = (i + 1) & this.oldMask;
+        continue;
+      }
+      const hash = old[2 * i]!;
+      removeAt(old, this.oldMask, i);
+      this.oldCount--;
+      place(this.table, this.mask, hash, v);
+    }
+    this.movedTo = i;
+    if (this.oldCount === 0) this.old = null;
+  }
+}
+
+function place(table: Int32Array, mask: number, hash: number, stored: number): void {
+  let i = hash & mask;
+  while (table[2 * i + 1] !== 0) i = (i + 1) & mask;
+  table[2 * i] = hash;
+  table[2 * i + 1] = stored;
+}
+
+function removeFrom(table: Int32Array, mask: number, hash: number, stored: number): boolean {
+  let i = hash & mask;
+  for (;;) {
+    const v = table[2 * i + 1]!;
+    if (v === 0) return false;
+    if (v === stored && table[2 * i] === hash) {
+      removeAt(table, mask, i);
+      return true;
+    }
+    i = (i + 1) & mask;
+  }
+}
+
+/** Frees slot `hole` and closes the gap: an entry may move back as far as the slot that its hash names. */
+function removeAt(table: Int32Array, mask: number, slot: number): void {
+  let hole = slot;
+  let i = hole;
+  for (;;) {
+    i = (i + 1) & mask;
+    if (table[2 * i + 1] === 0) break;
+    const home = table[2 * i]! & mask;
+    if (((i - home) & mask) >= ((i - hole) & mask)) {
+      table[2 * hole] = table[2 * i]!;
+      table[2 * hole + 1] = table[2 * i + 1]!;
+      hole = i;
+    }
+  }
+  table[2 * hole + 1] = 0;
+}

@@ -1,0 +1,27 @@
+/** Hashing of flow keys. Multiply-xorshift, seeded so that a peer cannot choose colliding tuples. */
+
+/** Finaliser of MurmurHash3: every input bit reaches every output bit. */
+export function mix(h: number): number {
+  let x = h ^ (h >>> 16);
+  x = Math.imul(x, 0x85ebca6b);
+  x ^= x >>> 13;
+  x = Math.imul(x, 0xc2b2ae35);
+  return x ^ (x >>> 16);
+}
+
+/** Hash of one address and port. */
+const end = (address: number, port: number, seed: number): number =>
+  mix(Math.imul(address, 0x9e3779b1) ^ Math.imul(port + seed, 0x85ebca77));
+
+/**
+ * Hash of a tuple that is the same in both directions: one look-up finds a flow whichever end sent the packet.
+ * @param scope network and protocol
+ */
+export const tupleHash = (
+  a: number,
+  aPort: number,
+  b: number,
+  bPort: number,
+  scope: number,
+  seed: number,
+): number => mix((end(a, aPort, seed) + end(b, bPort, seed)) ^ Math.imul(scope + 1, 0xc2b2ae3d));

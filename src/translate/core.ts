@@ -1,0 +1,151 @@
+/**
+ * What all parts of the translator share: the slab, the tables, the flows, the outbox, the clock, and the way a flow is
+ * timed and ended. Part of no public interface.
+ */
+import * as F from '../flow/flow-table.js';
+import { FlowTable } from '../flow/flow-table.js';
+import { PendingHeaders } from '../flow/pending-headers.js';
+import { Outbox } from '../packet/outbox.js';
+import { DropCounters } from '../packet/verdict.js';
+import type { TranslatorOptions } from './options.js';
+import type { Endpoint, Tables } from './tables.js';
+
+/** Counters besides drops; doubles, so that they never wrap. */
+export class Counters {
+  flowsTcp = 0;
+  flowsUdp = 0;
+  flowsMidstream = 0;
+  /** Streams that got a header. */
+  headersInserted = 0;
+  /** Headers sent again, whoever asked for it. */
+  headersResent = 0;
+  packetsToProvider = 0;
+  packetsToConsumer = 0;
+  fragmentsHeld = 0;
+  icmpErrors = 0;
+  fastOpenStripped = 0;
+  fastOpenCarried = 0;
+  mptcpBlanked = 0;
+  identificationsChanged = 0;
+  windowsClamped = 0;
+  flowsExpired = 0;
+}
+
+export class Core {
+  readonly slab: Buffer;
+  readonly tables: Tables;
+  readonly flows: FlowTable;
+  /** `flows.records`. */
+  readonly r: Int32Array;
+  readonly pending: PendingHeaders;
+  readonly outbox: Outbox;
+  readonly options: TranslatorOptions;
+  readonly counters = new Counters();
+  readonly drops = new DropCounters();
+  /** Milliseconds, never going back. */
+  now = 0;
+  /** Of the packet at work: octets that were on the wire behind its end. */
+  missing = 0;
+  /** Of the packet at work: its TCP or UDP checksum field holds the pseudo-header sum only (VIRTIO_NET_HDR_F_NEEDS_CSUM). */
+  partial = false;
+  /** Of the packet at work: the ACK to S+L is inferred from a recording, no proof that the header arrived. */
+  ackInferred = false;
+  /** Flow of the packet at work, where it has one. */
+  flow = -1;
+  /** Of the packet at work: it is the first fragment of a datagram. */
+  fragmented = false;
+  /** Of the packet at work: checksum deltas of its length, and of other changes beside addresses and ports. */
+  deltaLength = 0;
+  deltaRest = 0;
+  /** Asked for the endpoint at an address that the tables do not know; the replay command adopts it. */
+  adopt: ((network: number, address: number) => Endpoint | undefined) | null = null;
+  private readonly scratchFrom: number;
+  private readonly scratchTo: number;
+  private scratchAt: number;
+
+  constructor(slab: Buffer, scratchFrom: number, scratchTo: number, tables: Tables, options: TranslatorOptions) {
+    this.slab = slab;
+    this.scratchFrom = scratchFrom;
+    this.scratchTo = scratchTo;
+    this.scratchAt = scratchFrom;
+    this.tables = tables;
+    this.options = options;
+    this.flows = new FlowTable(options.maxFlows, options.seed);
+    this.r = this.flows.records;
+    this.pending = new PendingHeaders(options.maxFlows);
+    this.outbox = new Outbox(1024);
+  }
+
+  /** Starts a burst: the packets of the last one have been sent. */
+  begin(): void {
+    this.outbox.count = 0;
+    this.scratchAt = this.scratchFrom;
+  }
+
+  /** Room for a packet of our own, valid until `begin`. @returns its offset in the slab, or -1 */
+  scratch(octets: number): number {
+    const at = this.scratchAt;
+    const next = (at + octets + 15) & ~15;
+    if (next > this.scratchTo) return -1;
+    this.scratchAt = next;
+    return at;
+  }
+
+  /** The limit in milliseconds after which a flow in its present state has idled too long. */
+  limitMs(f: number): number {
+    const at = f * F.STRIDE;
+    const t = this.options.timeouts;
+    const idle = this.r[at + F.IDLE_MS]!;
+    switch (this.r[at + F.STATUS]! & F.STATE_MASK) {
+      case F.SYN_SENT:
+      case F.SYN_RECEIVED:
+        return t.tcpHalfOpenMs;
+      case F.CLOSING:
+        return t.tcpClosingMs;
+      case F.UDP:
+        return Math.min(idle, t.udpMs);
+      default:
+        return Math.min(idle, t.tcpEstablishedMs);
+    }
+  }
+
+  setState(f: number, state: number): void {
+    const at = f * F.STRIDE;
+    this.r[at + F.STATUS] = (this.r[at + F.STATUS]! & ~F.STATE_MASK) | state;
+    // The timer is due at the old state's limit; only a shorter limit must be told to the wheel.
+    if (state === F.CLOSING) {
+      this.flows.wheel.cancel(f);
+      this.flows.wheel.set(f, this.now + this.limitMs(f));
+    }
+  }
+
+  /** Milliseconds since the flow's last packet; SEEN keeps the low 32 bits only. */
+  idleMs(f: number): number {
+    return ((this.now | 0) - this.r[f * F.STRIDE + F.SEEN]!) >>> 0;
+  }
+
+  /** Ends a flow whose timer is not set: its port goes back to its pool, its record is free. */
+  end(f: number): void {
+    const at = f * F.STRIDE;
+    this.dropPending(at);
+    const tcp = (this.r[at + F.CONSUMER_SCOPE]! & 0xff) === 6;
+    const port = this.r[at + F.PROVIDER_PORTS]! >>> 16;
+    const hold = tcp ? this.now - this.idleMs(f) + this.options.timeouts.portHoldMs : this.now;
+    this.tables.pools[this.r[at + F.POOL]!]!.free(port, hold);
+    this.flows.release(f);
+  }
+
+  /** Ends a live flow now. */
+  kill(f: number): void {
+    this.flows.wheel.cancel(f);
+    this.end(f);
+  }
+
+  /** The header needs no retransmission any more. */
+  dropPending(at: number): void {
+    const p = this.r[at + F.PENDING]!;
+    if (p < 0) return;
+    this.pending.release(p);
+    this.r[at + F.PENDING] = -1;
+  }
+}

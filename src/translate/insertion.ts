@@ -1,0 +1,408 @@
+/**
+ * Inserting a PROXY v2 header into a TCP stream, packet by packet.
+ *
+ * Theory of operation
+ *
+ * S is the client's initial sequence number + 1, L the header's length. Towards the backend the stream is the header
+ * followed by the client's octets: the header owns [S, S+L), client octet n moves from S+n to S+L+n. A segment is
+ * shifted by its sequence number alone, whatever its order and however often it comes:
+ *
+ *     toBackend(seq) = seq          before S (SYN; keep-alive probe at S-1)
+ *                    = seq + L      from S on
+ *     toClient(ack)  = ack          up to S
+ *                    = S            inside the header
+ *                    = ack - L      from S+L on
+ *
+ * Goals: the backend gets the header exactly once in its stream, first, whole and in one segment; the client never sees
+ * an acknowledgment, a SACK block or a window that covers octets it did not send; no client packet grows, so neither
+ * MTU, MSS nor segmentation offload can break anything (the one exception is a SYN with data, see `carrySyn`).
+ *
+ * We are the header's sender, so until the backend acknowledges S+L we repeat it:
+ * - The client's bare ACK at S is replaced by the segment with the header (same ack, window and options). Never both:
+ *   while that segment is lost, the backend repeats its SYN-ACK, the client its ACK, and the header goes again.
+ * - Client data or FIN at S goes behind a header segment of its own when no header was sent yet, and again each time it
+ *   is a retransmission. Its first transmission right behind the handshake's header needs no second header: if the first
+ *   was lost, the backend's duplicate ACK makes the client repeat.
+ * - Anything from S on that arrives before a header was sent (data that overtook the handshake's ACK) is preceded by it.
+ * - A timer (rule 3) covers backends that repeat nothing: `fireHeaderTimer`.
+ * - An RST is preceded by the header when the backend may be past its handshake; while no header was ever sent the
+ *   backend still expects S exactly (RFC 5961), so the RST stays at S.
+ *
+ * Limits: a segment that starts before S and reaches past it (no TCP sends that) is dropped as malformed. Once the
+ * backend has acknowledged 3/4 GiB and the client sent 1 GiB, PAST_START replaces the comparison with S, which would
+ * flip 2 GiB behind S.
+ */
+import * as F from '../flow/flow-table.js';
+import * as P from '../flow/pending-headers.js';
+import { TO_PROVIDER } from '../packet/outbox.js';
+import { delta16, delta32, fold, pseudoHeader, sum, swapped } from '../wire/checksum.js';
+import * as ipv4 from '../wire/ipv4.js';
+import { get32, set32 } from '../wire/octets.js';
+import { sealTemplate } from '../wire/proxy/index.js';
+import { distance } from '../wire/seq.js';
+import * as tcp from '../wire/tcp.js';
+import type { Core } from './core.js';
+
+/** Writes the flow's header at `to`. */
+function writeHeader(c: Core, to: number, at: number): void {
+  const { slab: b, r } = c;
+  const template = c.tables.endpoints[r[at + F.ENDPOINT]!]!.header!;
+  template.octets.copy(b, to);
+  set32(b, to + 16, r[at + F.CONSUMER]!);
+  set32(b, to + 20, r[at + F.ENDPOINT_ADDRESS]!);
+  set32(b, to + 24, r[at + F.CONSUMER_PORTS]!);
+  sealTemplate(b, to, template.octets.length, template.crcOffset);
+}
+
+/** The header's segment counts as sent; what the timer needs is kept. */
+function headerSent(c: Core, f: number): void {
+  const at = f * F.STRIDE;
+  const { r } = c;
+  if ((r[at + F.STATUS]! & F.HEADER_SENT) === 0) {
+    r[at + F.STATUS] = r[at + F.STATUS]! | F.HEADER_SENT;
+    c.counters.headersInserted++;
+  } else {
+    c.counters.headersResent++;
+  }
+}
+
+/** Completes a packet built in scratch: addresses, lengths, both checksums from nothing. */
+function finish(c: Core, ip: number, l4: number, end: number, at: number, protocol: number): void {
+  const { slab: b, r } = c;
+  ipv4.setTotalLength(b, ip, end - ip);
+  set32(b, ip + 12, r[at + F.NAT_ADDRESS]!);
+  set32(b, ip + 16, r[at + F.BACKEND]!);
+  ipv4.setChecksum(b, ip, 0);
+  ipv4.setChecksum(b, ip, sum(b, ip, l4) ^ 0xffff);
+  set32(b, l4, r[at + F.PROVIDER_PORTS]!);
+  tcp.setChecksum(b, l4, 0);
+  const initial = pseudoHeader(r[at + F.NAT_ADDRESS]!, r[at + F.BACKEND]!, protocol, end - l4);
+  tcp.setChecksum(b, l4, sum(b, l4, end, initial) ^ 0xffff);
+}
+
+/**
+ * Sends the header in a segment of its own, made after the client's packet at `ip` (not yet translated): its IP and TCP
+ * headers with all options, so that timestamps are those of the packet that called for it (case 9).
+ * @param replaces the header takes the packet's place; else it goes before it, as an atomic datagram (RFC 6864)
+ * @returns false when there is no room
+ */
+export function sendHeader(c: Core, ip: number, l4: number, f: number, replaces: boolean): boolean {
+  const { slab: b, r } = c;
+  const at = f * F.STRIDE;
+  const length = r[at + F.STATUS]! >>> F.HEADER_SHIFT;
+  const headers = l4 - ip + tcp.headerLength(b, l4);
+  const to = c.scratch(headers + length);
+  if (to < 0) return false;
+  const to4 = to + (l4 - ip);
+  const payload = to + headers;
+  b.copyWithin(to, ip, ip + headers);
+  writeHeader(c, payload, at);
+  b[to + 8] = b[to + 8]! - 1;
+  const flags = tcp.flags(b, l4);
+  if (replaces) {
+    tcp.setFlags(b, to4, flags | tcp.PSH);
+  } else {
+    ipv4.setIdentification(b, to, 0);
+    ipv4.setFlagsAndOffset(b, to, ipv4.DONT_FRAGMENT);
+    tcp.setFlags(b, to4, tcp.ACK | tcp.PSH);
+    tcp.setUrgentPointer(b, to4, 0);
+    if ((flags & tcp.ACK) === 0) tcp.setAcknowledgment(b, to4, r[at + F.CLIENT_ACK]!);
+  }
+  tcp.setSequence(b, to4, r[at + F.START]!);
+  finish(c, to, to4, payload + length, at, ipv4.PROTOCOL_TCP);
+  if (!c.outbox.add(to, headers + length, 0, TO_PROVIDER, 0)) return false;
+  headerSent(c, f);
+  if (c.options.headerTimer) remember(c, f, ip, l4);
+  return true;
+}
+
+/** Keeps what a timer-driven header needs, and starts the timer with the first header. */
+function remember(c: Core, f: number, ip: number, l4: number): void {
+  const { slab: b, r } = c;
+  const at = f * F.STRIDE;
+  let p = r[at + F.PENDING]!;
+  if (p < 0) {
+    p = c.pending.allocate(f);
+    r[at + F.PENDING] = p;
+  }
+  const q = c.pending.records;
+  const pat = p * P.P_STRIDE;
+  q[pat + P.P_ACK] = (tcp.flags(b, l4) & tcp.ACK) !== 0 ? tcp.acknowledgment(b, l4) : r[at + F.CLIENT_ACK]!;
+  q[pat + P.P_WINDOW_TTL_TOS] = (tcp.window(b, l4) << 16) | (ipv4.ttl(b, ip) << 8) | ipv4.tos(b, ip);
+  const ts = tcp.findOption(b, l4, tcp.OPTION_TIMESTAMPS);
+  if (ts >= 0 && b[ts + 1] === 10) {
+    q[pat + P.P_TSVAL] = get32(b, ts + 2);
+    q[pat + P.P_TSECR] = get32(b, ts + 6);
+    q[pat + P.P_HAS_TIMESTAMPS] = 1;
+  }
+  if (q[pat + P.P_TIMER] === 0) {
+    q[pat + P.P_RTO] = Math.min(3000, Math.max(200, 2 * (r[at + F.SCALES]! >>> 16)));
+    q[pat + P.P_TIMER] = 1;
+    c.pending.wheel.set(p, c.now + q[pat + P.P_RTO]!);
+  }
+}
+
+/** Header transmissions by timer, at most. */
+const MAX_TRIES = 6;
+
+/** Pending header `p` is due: sends it again and doubles its time-out, or gives up. */
+export function fireHeaderTimer(c: Core, p: number): void {
+  const { slab: b, r } = c;
+  const q = c.pending.records;
+  const pat = p * P.P_STRIDE;
+  q[pat + P.P_TIMER] = 0;
+  const f = q[pat + P.P_FLOW]!;
+  const at = f * F.STRIDE;
+  const length = r[at + F.STATUS]! >>> F.HEADER_SHIFT;
+  const options = q[pat + P.P_HAS_TIMESTAMPS] === 1 ? 12 : 0;
+  const total = ipv4.MIN_HEADER + tcp.MIN_HEADER + options + length;
+  const ip = c.scratch(total);
+  if (ip >= 0) {
+    const l4 = ip + ipv4.MIN_HEADER;
+    const payload = l4 + tcp.MIN_HEADER + options;
+    const packed = q[pat + P.P_WINDOW_TTL_TOS]!;
+    b.fill(0, ip, payload);
+    b[ip] = 0x45;
+    b[ip + 1] = packed & 0xff;
+    ipv4.setFlagsAndOffset(b, ip, ipv4.DONT_FRAGMENT);
+    b[ip + 8] = ((packed >>> 8) & 0xff) - 1;
+    b[ip + 9] = ipv4.PROTOCOL_TCP;
+    tcp.setSequence(b, l4, r[at + F.START]!);
+    tcp.setAcknowledgment(b, l4, q[pat + P.P_ACK]!);
+    tcp.setHeaderLength(b, l4, tcp.MIN_HEADER + options);
+    tcp.setFlags(b, l4, tcp.ACK | tcp.PSH);
+    tcp.setWindow(b, l4, packed >>> 16);
+    if (options > 0) {
+      set32(b, l4 + 20, 0x0101080a); // NOP, NOP, timestamps, length 10
+      set32(b, l4 + 24, q[pat + P.P_TSVAL]!);
+      set32(b, l4 + 28, q[pat + P.P_TSECR]!);
+    }
+    writeHeader(c, payload, at);
+    finish(c, ip, l4, payload + length, at, ipv4.PROTOCOL_TCP);
+    if (c.outbox.add(ip, total, 0, TO_PROVIDER, 0)) headerSent(c, f);
+  }
+  q[pat + P.P_TRIES]!++;
+  if (q[pat + P.P_TRIES]! >= MAX_TRIES) return;
+  q[pat + P.P_RTO] = q[pat + P.P_RTO]! * 2;
+  q[pat + P.P_TIMER] = 1;
+  c.pending.wheel.set(p, c.now + q[pat + P.P_RTO]!);
+}
+
+/** What `beforeClient` decides for the client's segment itself. */
+export const SHIFT = 0;
+/** It goes on unshifted although it is at or behind S. */
+export const KEEP = 1;
+/** The header took its place. */
+export const REPLACED = 2;
+/** It reaches from before S past S. */
+export const STRADDLES = 3;
+export const NO_ROOM = 4;
+
+/**
+ * Called for each client segment without SYN while the header is not acknowledged: sends the header where the segment
+ * calls for it.
+ * @param dataLength octets of payload
+ * @param d distance of its sequence number from S
+ */
+export function beforeClient(c: Core, ip: number, l4: number, f: number, dataLength: number, d: number): number {
+  const at = f * F.STRIDE;
+  const { r } = c;
+  const flags = tcp.flags(c.slab, l4);
+  if (d < 0) return dataLength > -d ? STRADDLES : SHIFT;
+  const status = r[at + F.STATUS]!;
+  const sent = (status & F.HEADER_SENT) !== 0;
+  if ((flags & tcp.RST) !== 0) {
+    if (!sent) return KEEP;
+    return d === 0 && !sendHeader(c, ip, l4, f, false) ? NO_ROOM : SHIFT;
+  }
+  const inferred = (status & F.HEADER_ASSUMED) !== 0;
+  if (dataLength === 0 && (flags & tcp.FIN) === 0) {
+    if (d === 0) {
+      if (inferred) return SHIFT;
+      return sendHeader(c, ip, l4, f, true) ? REPLACED : NO_ROOM;
+    }
+    return sent || sendHeader(c, ip, l4, f, false) ? SHIFT : NO_ROOM;
+  }
+  if (d > 0) return sent || sendHeader(c, ip, l4, f, false) ? SHIFT : NO_ROOM;
+  const again = (status & F.DATA_SENT) !== 0;
+  if ((!sent || again) && !sendHeader(c, ip, l4, f, false)) return NO_ROOM;
+  r[at + F.STATUS] = r[at + F.STATUS]! | F.DATA_SENT;
+  return SHIFT;
+}
+
+/**
+ * toBackend. @returns the shifted sequence number
+ * @param d distance of `seq` from S
+ */
+export const toBackend = (seq: number, d: number, status: number): number =>
+  d >= 0 || (status & F.PAST_START) !== 0 ? (seq + (status >>> F.HEADER_SHIFT)) | 0 : seq;
+
+/** The client's numbering of a sequence number that the backend saw: the inverse of toBackend, S inside the header. */
+export function fromBackend(seq: number, start: number, status: number): number {
+  const length = status >>> F.HEADER_SHIFT;
+  if (length === 0 || (status & F.HEADER_SENT) === 0) return seq;
+  const d = distance(start, seq);
+  if ((status & F.PAST_START) !== 0 || d >= length) return (seq - length) | 0;
+  return d > 0 ? start : seq;
+}
+
+/** Window field less `octets`, in units of 2^scale rounded up, not below 0 (case 8). */
+const shrunk = (window: number, octets: number, scale: number): number =>
+  Math.max(0, window - ((octets + (1 << scale) - 1) >>> scale));
+
+/**
+ * toClient, for a segment from the backend with ACK: maps acknowledgment, window and SACK edges in place.
+ * @returns the delta of the TCP checksum
+ */
+export function acknowledgmentToClient(c: Core, l4: number, f: number): number {
+  const { slab: b, r } = c;
+  const at = f * F.STRIDE;
+  const status = r[at + F.STATUS]!;
+  const length = status >>> F.HEADER_SHIFT;
+  const start = r[at + F.START]!;
+  const ack = tcp.acknowledgment(b, l4);
+  const a = distance(start, ack);
+  const sent = (status & F.HEADER_SENT) !== 0;
+  let delta = 0;
+  if ((status & F.PAST_START) !== 0 || (sent && a >= length)) {
+    const moved = (ack - length) | 0;
+    tcp.setAcknowledgment(b, l4, moved);
+    delta = delta32(ack, moved);
+    if ((status & F.HEADER_ACKED) === 0 && a <= length + 0x3fffffff) {
+      if (c.ackInferred && a === length) {
+        r[at + F.STATUS] = status | F.HEADER_ASSUMED;
+      } else {
+        r[at + F.STATUS] = status | F.HEADER_ACKED;
+        c.dropPending(at);
+      }
+    }
+  } else if (a >= 0 && (a === 0 || sent)) {
+    // At S, or inside the header: the octets still missing are ours, not the client's window.
+    const old = tcp.window(b, l4);
+    const isSyn = (tcp.flags(b, l4) & tcp.SYN) !== 0;
+    const window = shrunk(old, length - a, isSyn ? 0 : r[at + F.SCALES]! & 0xff);
+    tcp.setWindow(b, l4, window);
+    delta = delta16(old, window);
+    if (a > 0) {
+      tcp.setAcknowledgment(b, l4, start);
+      delta += delta32(ack, start);
+    }
+  }
+  if (sent && hasSack(b, l4)) delta += sackToClient(b, l4, start, status);
+  return delta;
+}
+
+/** The options may hold SACK blocks; timestamps alone in their usual place, the common case, are told at a glance. */
+const hasSack = (b: Buffer, l4: number): boolean => {
+  const header = tcp.headerLength(b, l4);
+  return header > 20 && !(header === 32 && get32(b, l4 + 20) === 0x0101080a);
+};
+
+/** Delta of one octet that changed, by its place in its 16-bit word. */
+const octetDelta = (from: number, to: number, odd: boolean): number =>
+  odd ? delta16(from, to) : delta16(from << 8, to << 8);
+
+/** Delta of a 32-bit number at any offset of a header. */
+const numberDelta = (from: number, to: number, odd: boolean): number =>
+  odd ? swapped(fold(delta32(from, to))) : delta32(from, to);
+
+/** Overwrites octets with NOPs. @returns the delta of the TCP checksum */
+export function blank(b: Buffer, l4: number, from: number, to: number): number {
+  let delta = 0;
+  for (let i = from; i < to; i++) {
+    delta += octetDelta(b[i]!, tcp.OPTION_NOP, ((i - l4) & 1) === 1);
+    b[i] = tcp.OPTION_NOP;
+  }
+  return delta;
+}
+
+/**
+ * Maps both edges of every SACK block; a block that lay inside the header is empty then and is taken out, the rest
+ * move up and NOPs fill the option's end (case 7).
+ * @returns the delta of the TCP checksum
+ */
+function sackToClient(b: Buffer, l4: number, start: number, status: number): number {
+  const option = tcp.findOption(b, l4, tcp.OPTION_SACK);
+  if (option < 0) return 0;
+  const length = b[option + 1]!;
+  const end = option + 2 + ((length - 2) & ~7);
+  const odd = ((option - l4) & 1) === 1;
+  let delta = 0;
+  let to = option + 2;
+  for (let at = option + 2; at < end; at += 8) {
+    const left = get32(b, at);
+    const right = get32(b, at + 4);
+    const newLeft = fromBackend(left, start, status);
+    const newRight = fromBackend(right, start, status);
+    if (newLeft === newRight && left !== right) continue;
+    delta += numberDelta(get32(b, to), newLeft, odd) + numberDelta(get32(b, to + 4), newRight, odd);
+    set32(b, to, newLeft);
+    set32(b, to + 4, newRight);
+    to += 8;
+  }
+  if (to === end) return delta;
+  if (to === option + 2) return delta + blank(b, l4, option, option + length);
+  const shorter = to - option;
+  delta += octetDelta(length, shorter, !odd);
+  b[option + 1] = shorter;
+  return delta + blank(b, l4, to, option + length);
+}
+
+/**
+ * A SYN with data, policy `strip`: the Fast Open option is blanked and the data trimmed, so that the client sends it
+ * again behind the handshake (case 14).
+ * @returns the new end of the packet; `c.deltaAddresses` and `c.deltaRest` hold the checksum's changes
+ */
+export function stripSyn(c: Core, ip: number, l4: number, end: number): number {
+  const { slab: b } = c;
+  const dataAt = l4 + tcp.headerLength(b, l4);
+  const total = ipv4.totalLength(b, ip);
+  const bare = dataAt - ip;
+  if (total !== bare) {
+    c.deltaLength = delta16(total, bare);
+    if (c.missing === 0) {
+      c.deltaRest += 0xffff - fold(sum(b, dataAt, end));
+    } else {
+      // What the capture cut off cannot be taken out of the sum: the checksum is made anew for the bare segment.
+      tcp.setChecksum(b, l4, 0);
+      const initial = pseudoHeader(ipv4.source(b, ip), ipv4.destination(b, ip), ipv4.PROTOCOL_TCP, total - (l4 - ip));
+      tcp.setChecksum(b, l4, sum(b, l4, dataAt, initial) ^ 0xffff);
+      c.missing = 0;
+    }
+    ipv4.setTotalLength(b, ip, bare);
+    c.counters.fastOpenStripped++;
+  }
+  return dataAt;
+}
+
+/**
+ * A SYN with data, policy `carry`: a copy in scratch with the header before the data. If the backend does not take the
+ * data (no or another cookie), it acknowledges S only, and the header goes again with the handshake's ACK.
+ * @returns the copy's offset, or -1 when it would not fit a packet of the provider's MTU, or there is no room
+ */
+export function carrySyn(c: Core, ip: number, l4: number, end: number, f: number): number {
+  const { slab: b, r } = c;
+  const at = f * F.STRIDE;
+  const length = r[at + F.STATUS]! >>> F.HEADER_SHIFT;
+  const total = ipv4.totalLength(b, ip);
+  if (total === 0 || total + length > c.options.providerMtu) return -1;
+  const to = c.scratch(end - ip + length);
+  if (to < 0) return -1;
+  const headers = l4 - ip + tcp.headerLength(b, l4);
+  const dataAt = ip + headers;
+  b.copyWithin(to, ip, dataAt);
+  writeHeader(c, to + headers, at);
+  b.copyWithin(to + headers + length, dataAt, end);
+  ipv4.setTotalLength(b, to, total + length);
+  c.deltaLength = delta16(total, total + length);
+  c.deltaRest += sum(b, to + headers, to + headers + length);
+  if ((length & 1) === 1) {
+    // The data now starts at an odd offset: its part of the sum changes sides.
+    const data = sum(b, dataAt, end);
+    c.deltaRest += delta16(data, swapped(data));
+    // The header's own odd last octet was summed as a high half, which is where it stands.
+  }
+  headerSent(c, f);
+  c.counters.fastOpenCarried++;
+  return to;
+}

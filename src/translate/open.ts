@@ -1,0 +1,91 @@
+/** How a flow begins: endpoint, rule, backend, NAT address and port, in this order, each with its own refusal. */
+import * as F from '../flow/flow-table.js';
+import { mix } from '../flow/hash.js';
+import { drop } from '../packet/verdict.js';
+import { delta32, fold } from '../wire/checksum.js';
+import type { Core } from './core.js';
+
+const NOT_UNICAST = drop('not-unicast');
+const NO_ENDPOINT = drop('no-endpoint');
+const NOT_APPROVED = drop('not-approved');
+const NO_RULE = drop('no-rule');
+const NO_BACKEND = drop('no-backend');
+const NAT_EXHAUSTED = drop('nat-exhausted');
+const FLOW_LIMIT = drop('flow-limit');
+
+/** Neither 0.0.0.0/8 nor multicast nor above (RFC 1122 section 3.2.1.3). */
+const isUnicast = (address: number): boolean => {
+  const first = address >>> 24;
+  return first !== 0 && first < 224;
+};
+
+/**
+ * Opens a flow for a consumer's tuple.
+ * @param ports consumer's port << 16 | endpoint's port
+ * @param state its first state
+ * @returns the flow's index, or a drop verdict
+ */
+export function openFlow(
+  c: Core,
+  network: number,
+  protocol: number,
+  source: number,
+  destination: number,
+  ports: number,
+  state: number,
+): number {
+  if (!isUnicast(source) || !isUnicast(destination)) return NOT_UNICAST;
+  let endpoint = c.tables.endpointAt(network, destination);
+  if (endpoint === undefined) {
+    endpoint = c.adopt?.(network, destination);
+    if (endpoint === undefined) return NO_ENDPOINT;
+  }
+  if (!endpoint.approved) return NOT_APPROVED;
+  const { link } = endpoint;
+  const port = ports & 0xffff;
+  const rule = c.tables.rule(link, protocol, port);
+  if (rule === undefined) return NO_RULE;
+  if (rule.backends.length === 0) return NO_BACKEND;
+  const backend = c.tables.backend(rule, endpoint, protocol, source, ports >>> 16, port);
+
+  const flows = c.flows;
+  if (flows.count >= flows.capacity) return FLOW_LIMIT;
+  // One consumer keeps to one NAT address while it has ports (RFC 4787 REQ-2, "paired").
+  const pools = c.tables.poolsFor(link, backend, protocol);
+  const preferred = (mix(source ^ mix(network + 1)) >>> 0) % pools.length;
+  let nat = preferred;
+  let natPort = pools[nat]!.allocate(c.now);
+  for (let i = 1; natPort < 0 && i < pools.length; i++) {
+    nat = (preferred + i) % pools.length;
+    natPort = pools[nat]!.allocate(c.now);
+  }
+  if (natPort < 0) return NAT_EXHAUSTED;
+
+  const f = flows.allocate();
+  const at = f * F.STRIDE;
+  const r = c.r;
+  const backendPort = rule.backendPort === 0 ? port : rule.backendPort;
+  const natAddress = link.natAddresses[nat]!;
+  const providerPorts = (natPort << 16) | backendPort;
+  r[at + F.CONSUMER] = source;
+  r[at + F.ENDPOINT_ADDRESS] = destination;
+  r[at + F.CONSUMER_PORTS] = ports;
+  r[at + F.CONSUMER_SCOPE] = (network << 8) | protocol;
+  r[at + F.NAT_ADDRESS] = natAddress;
+  r[at + F.BACKEND] = backend;
+  r[at + F.PROVIDER_PORTS] = providerPorts;
+  r[at + F.ENDPOINT] = endpoint.index;
+  r[at + F.POOL] = c.tables.poolNumber(pools[nat]!);
+  r[at + F.DELTAS] =
+    (fold(delta32(source, natAddress) + delta32(destination, backend)) << 16) | fold(delta32(ports, providerPorts));
+  r[at + F.IDLE_MS] = rule.idleMs;
+  r[at + F.SEEN] = c.now | 0;
+  const headerLength = state === F.SYN_SENT && endpoint.header !== null ? endpoint.header.octets.length : 0;
+  r[at + F.STATUS] = state | (rule.tcpReset ? F.RESET_ON_IDLE : 0) | (headerLength << F.HEADER_SHIFT);
+  flows.link(f);
+  flows.wheel.set(f, c.now + c.limitMs(f));
+  if (protocol === 17) c.counters.flowsUdp++;
+  else if (state === F.MIDSTREAM) c.counters.flowsMidstream++;
+  else c.counters.flowsTcp++;
+  return f;
+}

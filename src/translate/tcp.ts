@@ -1,0 +1,346 @@
+/**
+ * TCP segments of a flow, both ways: connection state as far as time-outs, reuse of the tuple and RST need it, and the
+ * call into header insertion. The client's numbering is kept throughout; the backend's differs by the header.
+ */
+import * as F from '../flow/flow-table.js';
+import { TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
+import { drop, FORWARD } from '../packet/verdict.js';
+import { delta32 } from '../wire/checksum.js';
+import * as ipv4 from '../wire/ipv4.js';
+import { get16 } from '../wire/octets.js';
+import { distance } from '../wire/seq.js';
+import * as tcp from '../wire/tcp.js';
+import type { Core } from './core.js';
+import * as insertion from './insertion.js';
+import { openFlow } from './open.js';
+import { tcpToConsumer, tcpToProvider } from './rewrite.js';
+
+const TCP_MALFORMED = drop('tcp-malformed');
+const TCP_BAD_FLAGS = drop('tcp-bad-flags');
+const TCP_MD5 = drop('tcp-md5');
+const TCP_AO = drop('tcp-ao');
+const MSS_BELOW_HEADER = drop('mss-below-header');
+const SIMULTANEOUS_OPEN = drop('simultaneous-open');
+const MIDSTREAM = drop('midstream');
+const OUT_OF_SCRATCH = drop('out-of-scratch');
+
+/** What a stream may be ahead of S before comparisons with S are retired, and what of it must be acknowledged. */
+const PAST = 0x40000000;
+const PAST_ACKED = 0x30000000;
+
+/** Shift of a window scale option is at most 14 (RFC 7323 section 2.3). */
+const MAX_SCALE = 14;
+
+/** Neither SYN, RST nor ACK, or SYN with FIN or RST: no TCP sends these. */
+export const badFlags = (flags: number): boolean =>
+  (flags & (tcp.SYN | tcp.RST | tcp.ACK)) === 0 || ((flags & tcp.SYN) !== 0 && (flags & (tcp.FIN | tcp.RST)) !== 0);
+
+/**
+ * A segment from the consumer; its header has been checked.
+ * @param f its flow, or -1
+ * @param end end of the octets at hand
+ * @param segment octets of TCP header and payload, on the wire
+ */
+export function fromConsumer(c: Core, ip: number, l4: number, end: number, segment: number, network: number, f: number): number {
+  const { slab: b, r } = c;
+  const flags = tcp.flags(b, l4);
+  if (badFlags(flags)) return TCP_BAD_FLAGS;
+  c.deltaLength = 0;
+  c.deltaRest = 0;
+  if ((flags & tcp.SYN) !== 0) {
+    if ((flags & tcp.ACK) !== 0) return SIMULTANEOUS_OPEN;
+    return clientSyn(c, ip, l4, end, segment, network, f);
+  }
+  if (f < 0) {
+    if (c.options.midstream === 'drop') return MIDSTREAM;
+    const ports = (tcp.sourcePort(b, l4) << 16) | tcp.destinationPort(b, l4);
+    f = openFlow(c, network, ipv4.PROTOCOL_TCP, ipv4.source(b, ip), ipv4.destination(b, ip), ports, F.MIDSTREAM);
+    if (f < 0) return f;
+  }
+  const at = f * F.STRIDE;
+  c.flow = f;
+  const seq = tcp.sequence(b, l4);
+  const dataLength = segment - tcp.headerLength(b, l4);
+  let status = r[at + F.STATUS]!;
+
+  let replaced = false;
+  if (status >>> F.HEADER_SHIFT !== 0) {
+    const d = distance(r[at + F.START]!, seq);
+    let shift = true;
+    if ((status & F.HEADER_ACKED) === 0) {
+      // MP_CAPABLE also rides on the handshake's ACK and on the first data (RFC 8684 section 3.1).
+      if (tcp.headerLength(b, l4) > tcp.MIN_HEADER) blankMptcp(c, l4);
+      const what = insertion.beforeClient(c, ip, l4, f, dataLength, d);
+      if (what === insertion.STRADDLES) return TCP_MALFORMED;
+      if (what === insertion.NO_ROOM) return OUT_OF_SCRATCH;
+      replaced = what === insertion.REPLACED;
+      shift = what !== insertion.KEEP;
+      status = r[at + F.STATUS]!;
+      if (c.fragmented && replaced) return TCP_MALFORMED;
+    } else if (d > PAST && (status & F.PAST_START) === 0 && distance(r[at + F.START]!, r[at + F.SERVER_ACK]!) > PAST_ACKED) {
+      status |= F.PAST_START;
+      r[at + F.STATUS] = status;
+    }
+    if (shift) {
+      const moved = insertion.toBackend(seq, d, status);
+      if (moved !== seq) {
+        tcp.setSequence(b, l4, moved);
+        c.deltaRest += delta32(seq, moved);
+      }
+    }
+  }
+
+  trackClient(c, f, seq, dataLength, flags, tcp.acknowledgment(b, l4), tcp.window(b, l4));
+  if (replaced) return FORWARD;
+  tcpToProvider(c, ip, l4, at, 0, c.deltaRest);
+  return send(c, ip, end, at, TO_PROVIDER);
+}
+
+/** A segment from the backend of flow `f`; its header has been checked. */
+export function fromProvider(c: Core, ip: number, l4: number, end: number, segment: number, f: number): number {
+  const { slab: b, r } = c;
+  const flags = tcp.flags(b, l4);
+  if (badFlags(flags)) return TCP_BAD_FLAGS;
+  const at = f * F.STRIDE;
+  c.deltaRest = 0;
+  const isSyn = (flags & tcp.SYN) !== 0;
+  if (isSyn) {
+    if ((flags & tcp.ACK) === 0) return SIMULTANEOUS_OPEN;
+    const refused = backendSynAck(c, l4, f);
+    if (refused !== FORWARD) return refused;
+  }
+  const window = tcp.window(b, l4);
+  if (r[at + F.STATUS]! >>> F.HEADER_SHIFT !== 0 && (flags & tcp.ACK) !== 0) {
+    c.deltaRest += insertion.acknowledgmentToClient(c, l4, f);
+    if (tcp.window(b, l4) !== window) c.counters.windowsClamped++;
+  }
+  const length = segment - tcp.headerLength(b, l4);
+  trackServer(c, f, tcp.sequence(b, l4), length, flags, tcp.acknowledgment(b, l4), tcp.window(b, l4));
+  tcpToConsumer(c, ip, l4, at, c.deltaRest);
+  return send(c, ip, end, at, TO_CONSUMER);
+}
+
+/** Puts a translated packet of a flow into the outbox. */
+export function send(c: Core, ip: number, end: number, at: number, side: number): number {
+  const { r } = c;
+  const octets = end - ip + c.missing;
+  const counters = c.flows.counters;
+  const i = (at + (side === TO_PROVIDER ? F.OCTETS_OUT : F.OCTETS_BACK)) >> 1;
+  counters[i] = counters[i]! + octets;
+  return c.outbox.add(ip, end - ip, c.missing, side, r[at + F.CONSUMER_SCOPE]! >>> 8) ? FORWARD : OUT_OF_SCRATCH;
+}
+
+function clientSyn(c: Core, ip: number, l4: number, end: number, segment: number, network: number, found: number): number {
+  const { slab: b, r } = c;
+  const refused = refusedOptions(b, l4);
+  if (refused !== FORWARD) return refused;
+  const seq = tcp.sequence(b, l4);
+  const start = (seq + 1) | 0;
+  let f = found;
+  let passes = false; // as a segment of the flow there is, which the backend will challenge
+  if (f >= 0) {
+    const at = f * F.STRIDE;
+    const state = r[at + F.STATUS]! & F.STATE_MASK;
+    if (state === F.ESTABLISHED && r[at + F.START] !== start) {
+      if (inWindow(c, at, seq)) {
+        passes = true;
+      } else {
+        // The client has forgotten the connection, the backend has not: a new port keeps the two apart.
+        c.kill(f);
+        f = -1;
+      }
+    } else if (r[at + F.START] !== start || state === F.CLOSING) {
+      restart(c, f, start);
+    }
+  }
+  if (f < 0) {
+    const ports = (tcp.sourcePort(b, l4) << 16) | tcp.destinationPort(b, l4);
+    f = openFlow(c, network, ipv4.PROTOCOL_TCP, ipv4.source(b, ip), ipv4.destination(b, ip), ports, F.SYN_SENT);
+    if (f < 0) return f;
+    r[f * F.STRIDE + F.START] = start;
+    r[f * F.STRIDE + F.CLIENT_NEXT] = start;
+    r[f * F.STRIDE + F.SERVER_ACK] = start;
+  }
+  const at = f * F.STRIDE;
+  c.flow = f;
+  const status = r[at + F.STATUS]!;
+  let from = ip;
+  let to = end;
+  if (passes) {
+    const moved = insertion.toBackend(seq, distance(r[at + F.START]!, seq), status);
+    tcp.setSequence(b, l4, moved);
+    c.deltaRest += delta32(seq, moved);
+  } else {
+    readScale(c, l4, at, 8);
+    if (status >>> F.HEADER_SHIFT !== 0) {
+      blankMptcp(c, l4);
+      const data = segment - tcp.headerLength(b, l4);
+      const carried =
+        data > 0 && c.options.fastOpen === 'carry' && !c.fragmented && !c.partial
+          ? insertion.carrySyn(c, ip, l4, end, f)
+          : -1;
+      if (carried >= 0) {
+        to = carried + (end - ip) + (status >>> F.HEADER_SHIFT);
+        from = carried;
+        r[at + F.CLIENT_NEXT] = (start + data) | 0;
+      } else {
+        if (c.fragmented) return TCP_MALFORMED;
+        if (data > 0 || c.options.fastOpen === 'strip') {
+          blankFastOpen(c, l4);
+          to = insertion.stripSyn(c, ip, l4, end);
+        }
+      }
+    }
+    r[at + F.SEEN] = c.now | 0;
+  }
+  tcpToProvider(c, from, from + (l4 - ip), at, c.deltaLength, c.deltaRest);
+  return send(c, from, to, at, TO_PROVIDER);
+}
+
+/** A new incarnation on the same tuple and mapping (case 20). */
+function restart(c: Core, f: number, start: number): void {
+  const { r } = c;
+  const at = f * F.STRIDE;
+  const endpoint = c.tables.endpoints[r[at + F.ENDPOINT]!]!;
+  const length = endpoint.header === null ? 0 : endpoint.header.octets.length;
+  c.dropPending(at);
+  r[at + F.STATUS] = F.SYN_SENT | (r[at + F.STATUS]! & F.RESET_ON_IDLE) | (length << F.HEADER_SHIFT);
+  r[at + F.START] = start;
+  r[at + F.CLIENT_NEXT] = start;
+  r[at + F.SERVER_NEXT] = 0;
+  r[at + F.CLIENT_ACK] = 0;
+  r[at + F.SERVER_ACK] = start;
+  r[at + F.SCALES] = 0;
+  c.flows.wheel.cancel(f);
+  c.flows.wheel.set(f, c.now + c.limitMs(f));
+  c.counters.flowsTcp++;
+}
+
+/** Options that no translation can keep valid (case 16). */
+function refusedOptions(b: Buffer, l4: number): number {
+  const end = l4 + tcp.headerLength(b, l4);
+  for (let at = l4 + tcp.MIN_HEADER; at < end; at = tcp.nextOption(b, at, end)) {
+    if (!tcp.wholeOption(b, at, end)) continue;
+    if (b[at] === tcp.OPTION_MD5) return TCP_MD5;
+    if (b[at] === tcp.OPTION_AO) return TCP_AO;
+  }
+  return FORWARD;
+}
+
+/** Keeps the window scale that a SYN or SYN-ACK offers. @param shift 8 for the client's, 0 for the server's */
+function readScale(c: Core, l4: number, at: number, shift: number): void {
+  const { slab: b, r } = c;
+  const option = tcp.findOption(b, l4, tcp.OPTION_WINDOW_SCALE);
+  const scale = option >= 0 && b[option + 1] === 3 ? Math.min(b[option + 2]!, MAX_SCALE) : 0;
+  r[at + F.SCALES] = (r[at + F.SCALES]! & ~(0xff << shift)) | (scale << shift);
+}
+
+/** Blanks MPTCP's MP_CAPABLE and MP_JOIN (subtypes 0 and 1), so that both ends fall back to TCP (case 15). */
+function blankMptcp(c: Core, l4: number): void {
+  const { slab: b } = c;
+  const end = l4 + tcp.headerLength(b, l4);
+  for (let at = l4 + tcp.MIN_HEADER; at < end; ) {
+    const next = tcp.nextOption(b, at, end);
+    if (b[at] === tcp.OPTION_MPTCP && tcp.wholeOption(b, at, end) && next - at > 2 && b[at + 2]! >>> 4 <= 1) {
+      c.deltaRest += insertion.blank(b, l4, at, next);
+      c.counters.mptcpBlanked++;
+    }
+    at = next;
+  }
+}
+
+function blankFastOpen(c: Core, l4: number): void {
+  const { slab: b } = c;
+  const end = l4 + tcp.headerLength(b, l4);
+  for (let at = l4 + tcp.MIN_HEADER; at < end; ) {
+    const next = tcp.nextOption(b, at, end);
+    const experiment = b[at] === tcp.OPTION_EXPERIMENT_2 && next - at >= 4 && get16(b, at + 2) === tcp.FAST_OPEN_MAGIC;
+    if ((b[at] === tcp.OPTION_FAST_OPEN || experiment) && tcp.wholeOption(b, at, end)) {
+      c.deltaRest += insertion.blank(b, l4, at, next);
+    }
+    at = next;
+  }
+}
+
+function backendSynAck(c: Core, l4: number, f: number): number {
+  const { slab: b, r } = c;
+  const at = f * F.STRIDE;
+  const status = r[at + F.STATUS]!;
+  const length = status >>> F.HEADER_SHIFT;
+  const state = status & F.STATE_MASK;
+  if (length !== 0) {
+    const mss = tcp.findOption(b, l4, tcp.OPTION_MSS);
+    const timestamps = tcp.findOption(b, l4, tcp.OPTION_TIMESTAMPS) >= 0 ? 12 : 0;
+    if (mss >= 0 && b[mss + 1] === 4 && get16(b, mss + 2) < length + timestamps) return MSS_BELOW_HEADER;
+    blankMptcp(c, l4);
+  }
+  if (state === F.SYN_SENT || state === F.SYN_RECEIVED) {
+    readScale(c, l4, at, 0);
+    // Scaling holds only when both sides offered it (RFC 7323 section 2.2).
+    if (tcp.findOption(b, l4, tcp.OPTION_WINDOW_SCALE) < 0) r[at + F.SCALES] = 0;
+    if (state === F.SYN_SENT) {
+      r[at + F.SCALES] = (Math.min(c.idleMs(f), 0xffff) << 16) | (r[at + F.SCALES]! & 0xffff);
+      r[at + F.SERVER_NEXT] = (tcp.sequence(b, l4) + 1) | 0;
+      r[at + F.CLIENT_ACK] = r[at + F.SERVER_NEXT]!;
+      r[at + F.STATUS] = (r[at + F.STATUS]! & ~F.STATE_MASK) | F.SYN_RECEIVED;
+    }
+  }
+  return FORWARD;
+}
+
+/** Sequence number lies in the window that the backend offered last, as the client counts (RFC 5961 section 4). */
+function inWindow(c: Core, at: number, seq: number): boolean {
+  const { r } = c;
+  const window = Math.max((r[at + F.WINDOWS]! & 0xffff) << (r[at + F.SCALES]! & 0xff), 0xffff);
+  const d = distance(r[at + F.SERVER_ACK]!, seq);
+  return d >= 0 && d <= window;
+}
+
+function trackClient(c: Core, f: number, seq: number, dataLength: number, flags: number, ack: number, window: number): void {
+  const { r } = c;
+  const at = f * F.STRIDE;
+  const status = r[at + F.STATUS]!;
+  const state = status & F.STATE_MASK;
+  r[at + F.SEEN] = c.now | 0;
+  if ((flags & tcp.RST) !== 0) {
+    // Exactly what the backend expects, or what the client sent last; anything else is at most challenged (RFC 5961).
+    const exact = seq === r[at + F.SERVER_ACK] || seq === r[at + F.CLIENT_NEXT];
+    if (state !== F.CLOSING && (exact || state === F.MIDSTREAM)) c.setState(f, F.CLOSING);
+    return;
+  }
+  r[at + F.WINDOWS] = (window << 16) | (r[at + F.WINDOWS]! & 0xffff);
+  const next = (seq + dataLength + (flags & tcp.FIN)) | 0;
+  const fresh = (flags & tcp.FIN) !== 0 || state < F.ESTABLISHED;
+  if (((next - r[at + F.CLIENT_NEXT]!) | 0) > 0) r[at + F.CLIENT_NEXT] = next;
+  if ((flags & tcp.ACK) !== 0 && (state < F.ESTABLISHED || ((ack - r[at + F.CLIENT_ACK]!) | 0) > 0)) {
+    r[at + F.CLIENT_ACK] = ack;
+  }
+  if (!fresh) return;
+  if (state < F.ESTABLISHED) r[at + F.STATUS] = (r[at + F.STATUS]! & ~F.STATE_MASK) | F.ESTABLISHED;
+  if ((flags & tcp.FIN) !== 0) {
+    r[at + F.STATUS] = r[at + F.STATUS]! | F.CLIENT_FIN;
+    if ((status & F.SERVER_FIN) !== 0 && state !== F.CLOSING) c.setState(f, F.CLOSING);
+  }
+}
+
+function trackServer(c: Core, f: number, seq: number, dataLength: number, flags: number, ack: number, window: number): void {
+  const { r } = c;
+  const at = f * F.STRIDE;
+  const status = r[at + F.STATUS]!;
+  const state = status & F.STATE_MASK;
+  r[at + F.SEEN] = c.now | 0;
+  if ((flags & tcp.RST) !== 0) {
+    const refused = state === F.SYN_SENT && (flags & tcp.ACK) !== 0 && ack === r[at + F.START];
+    const exact = state !== F.SYN_SENT && (seq === r[at + F.CLIENT_ACK] || seq === r[at + F.SERVER_NEXT]);
+    if (state !== F.CLOSING && (refused || exact || state === F.MIDSTREAM)) c.setState(f, F.CLOSING);
+    return;
+  }
+  r[at + F.WINDOWS] = (r[at + F.WINDOWS]! & ~0xffff) | window;
+  const next = (seq + dataLength + (flags & tcp.FIN)) | 0;
+  if (((next - r[at + F.SERVER_NEXT]!) | 0) > 0) r[at + F.SERVER_NEXT] = next;
+  if ((flags & tcp.ACK) !== 0 && ((ack - r[at + F.SERVER_ACK]!) | 0) > 0) r[at + F.SERVER_ACK] = ack;
+  if ((flags & tcp.FIN) !== 0) {
+    r[at + F.STATUS] = r[at + F.STATUS]! | F.SERVER_FIN;
+    if ((status & F.CLIENT_FIN) !== 0 && state !== F.CLOSING) c.setState(f, F.CLOSING);
+  }
+}
