@@ -16,6 +16,7 @@ export const REASONS = [
   ['not-ipv4', 'the frame carries no IPv4 packet (ARP, IPv6, …)'],
   ['link-unsupported', 'the capture has a link type that is not supported'],
   ['link-truncated', 'the frame ends inside its link-layer header'],
+  ['no-network', 'the capture’s interface has the name of no consumer network'],
   ['ip-truncated', 'the frame ends inside the IPv4 header'],
   ['ip-bad-version', 'the version is not 4'],
   ['ip-bad-header-length', 'the header length is below 20 octets'],

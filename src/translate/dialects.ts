@@ -11,6 +11,10 @@ export function dialectOf(proxy: ProxySpec, linkId: number): Dialect {
     case 'gcp':
       return { kind: 'gcp', pscConnectionId: BigInt(linkId) };
     case 'custom':
-      return { kind: 'custom', tlvs: proxy.tlvs, crc32c: proxy.crc32c };
+      return {
+        kind: 'custom',
+        tlvs: proxy.tlvs.map(({ type, value }) => ({ type, value: Buffer.from(value) })),
+        crc32c: proxy.crc32c,
+      };
   }
 }

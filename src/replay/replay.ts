@@ -1,0 +1,369 @@
+/**
+ * Replay: a recording in, the translated recordings out.
+ *
+ * Theory of operation
+ * - One slab holds the read regions, the write regions and the scratch, so that a packet goes from one to the other by
+ *   `copyWithin`: a memmove, with no object made. A packet is copied once, to where the output file needs it, and
+ *   translated there; only when other packets go before it (a header, released fragments) does it move again.
+ * - Client packets go to the provider's file. Server packets are lifted in place there, copied once more to the
+ *   consumer's region, and translated back by the ordinary path.
+ * - The recording's own time stamps are the clock, so a replay is deterministic: same input, same octets.
+ */
+import { CaptureReader } from '../capture/index.js';
+import type { CulvertError } from '../errors.js';
+import { FORWARD, drop } from '../packet/verdict.js';
+import { TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
+import type { TranslatorOptions } from '../translate/options.js';
+import { LIFTED, Recording } from '../translate/recording.js';
+import type { Topology } from '../translate/topology.js';
+import { Translator } from '../translate/translator.js';
+import { LINK_NOT_IPV4, LINK_TRUNCATED, locateIpv4 } from '../wire/link.js';
+import { type AdoptOptions, Adopter } from './adopt.js';
+import { RecordingClock } from './clock.js';
+import { complete, IP_CHECKSUM, L4_CHECKSUM, L4_PARTIAL, L4_REPAIRED, TOTAL_LENGTH } from './offload.js';
+import { Output } from './output.js';
+import { Returned } from './returned.js';
+
+export interface ReplayPlan {
+  readonly input: string;
+  /** Taken on the provider's side; in place of lifting. */
+  readonly providerInput: string | null;
+  /** Output paths; null: none is written. */
+  readonly provider: string | null;
+  readonly consumer: string | null;
+  readonly topology: Topology;
+  /** Adopt services that the topology does not have. */
+  readonly adopt: AdoptOptions | null;
+  readonly options: Partial<TranslatorOptions>;
+  /** Consumer network of the input, or null: each interface's name tells. */
+  readonly network: number | null;
+  readonly fixChecksums: boolean;
+}
+
+export interface ReplayResult {
+  readonly translator: Translator;
+  readonly returned: Returned;
+  readonly completed: Completed;
+  /** Packets read. */
+  readonly packets: number;
+  readonly octets: number;
+  readonly toProvider: number;
+  readonly toConsumer: number;
+  /** The input's tail was truncated or corrupt: what came before it was translated. */
+  readonly warnings: readonly CulvertError[];
+}
+
+/** Offload artefacts and other repairs, counted. */
+export class Completed {
+  totalLengths = 0;
+  ipChecksums = 0;
+  l4Checksums = 0;
+  partialLeft = 0;
+  repaired = 0;
+
+  add(done: number): void {
+    if ((done & TOTAL_LENGTH) !== 0) this.totalLengths++;
+    if ((done & IP_CHECKSUM) !== 0) this.ipChecksums++;
+    if ((done & L4_CHECKSUM) !== 0) this.l4Checksums++;
+    if ((done & L4_PARTIAL) !== 0) this.partialLeft++;
+    if ((done & L4_REPAIRED) !== 0) this.repaired++;
+  }
+}
+
+const READ = 2 << 20;
+const WRITE = (2 << 20) + 4096;
+const ASIDE = 2 << 20;
+const SCRATCH = 1 << 20;
+
+const NOT_IPV4 = drop('not-ipv4');
+const LINK_SHORT = drop('link-truncated');
+const UNSUPPORTED = drop('link-unsupported');
+const NO_NETWORK = drop('no-network');
+
+/** if_tsresol of time stamps in microseconds. */
+const MICROSECONDS = 6;
+/** Verdict of a recorded server packet that a capture of the provider's side stands in for. */
+const SKIPPED = 3;
+
+export class Replay {
+  private readonly plan: ReplayPlan;
+  private readonly slab: Buffer;
+  private readonly t: Translator;
+  private readonly recording: Recording;
+  private readonly clock = new RecordingClock();
+  private readonly returned = new Returned();
+  private readonly completed = new Completed();
+  private readonly writeFrom: number;
+  private readonly aside: number;
+  private provider!: Output;
+  private consumer!: Output;
+  private packets = 0;
+  private octets = 0;
+  // Of the packet at work: its time stamp, what was completed, and where the recorded server packet is.
+  private seconds = 0;
+  private nanoseconds = 0;
+  private done = 0;
+  private original = -1;
+  private originalEnd = -1;
+
+  private constructor(plan: ReplayPlan) {
+    this.plan = plan;
+    this.writeFrom = plan.providerInput === null ? READ : 2 * READ;
+    this.aside = this.writeFrom + 2 * WRITE;
+    const scratch = this.aside + ASIDE;
+    this.slab = Buffer.allocUnsafeSlow(scratch + SCRATCH);
+    this.t = new Translator(plan.topology, this.slab, scratch, scratch + SCRATCH, plan.options);
+    this.recording = new Recording(this.t);
+    if (plan.adopt !== null) {
+      const adopter = new Adopter(this.t.tables, plan.adopt);
+      this.t.core.adopt = (network, address) => adopter.adopt(network, address);
+    }
+  }
+
+  /**
+   * Runs a whole replay.
+   * @param onProgress told the packets and octets read so far, now and then
+   * @throws CulvertError when the input is no capture or an output cannot be written; nothing is left under the outputs'
+   *   names then
+   */
+  static async run(plan: ReplayPlan, onProgress?: (packets: number, octets: number) => void): Promise<ReplayResult> {
+    return new Replay(plan).run(onProgress);
+  }
+
+  private async run(onProgress?: (packets: number, octets: number) => void): Promise<ReplayResult> {
+    const { plan, slab } = this;
+    const input = await CaptureReader.open(plan.input, { slab, from: 0, to: READ });
+    let second: CaptureReader | null = null;
+    let opened = false;
+    try {
+      if (plan.providerInput !== null) {
+        second = await CaptureReader.open(plan.providerInput, { slab, from: READ, to: 2 * READ });
+      }
+      let more = await available(input);
+      this.openOutputs(input);
+      opened = true;
+      if (second === null) await this.all(input, onProgress);
+      else {
+        let moreSecond = await available(second);
+        while (more || moreSecond) {
+          if (more && (!moreSecond || notLater(input, second))) {
+            this.consumerRecord(input);
+            more = await available(input);
+          } else {
+            this.providerRecord(second);
+            moreSecond = await available(second);
+          }
+        }
+      }
+      this.provider.close();
+      this.consumer.close();
+    } catch (error) {
+      if (opened) {
+        this.provider.abort();
+        this.consumer.abort();
+      }
+      throw error;
+    } finally {
+      await input.close();
+      await second?.close();
+    }
+    const warnings = [input.warning, second?.warning].filter((w) => w !== null && w !== undefined);
+    return {
+      translator: this.t,
+      returned: this.returned,
+      completed: this.completed,
+      packets: this.packets,
+      octets: this.octets,
+      toProvider: this.provider.packets,
+      toConsumer: this.consumer.packets,
+      warnings,
+    };
+  }
+
+  /** The outputs keep nanoseconds where the input has them, so they are opened when the input is known. */
+  private openOutputs(input: CaptureReader): void {
+    const { plan, slab, writeFrom } = this;
+    const fine = input.interfaces.some((i) => i.resolution !== MICROSECONDS);
+    this.provider = new Output(plan.provider, slab, writeFrom, writeFrom + WRITE, fine, ['provider']);
+    try {
+      const from = writeFrom + WRITE;
+      this.consumer = new Output(plan.consumer, slab, from, from + WRITE, fine, this.t.tables.networks);
+    } catch (error) {
+      this.provider.abort();
+      throw error;
+    }
+  }
+
+  private async all(input: CaptureReader, onProgress?: (packets: number, octets: number) => void): Promise<void> {
+    // `available` stands on the first packet already.
+    if (input.frame > 0) this.consumerRecord(input);
+    for (;;) {
+      while (input.next()) this.consumerRecord(input);
+      onProgress?.(this.packets, this.octets);
+      if (!(await input.fill())) return;
+    }
+  }
+
+  /** One packet of the consumer's side. */
+  private consumerRecord(r: CaptureReader): void {
+    const { t, slab, provider } = this;
+    const length = r.capturedLength;
+    this.packets++;
+    this.octets += length;
+    const ip = locateIpv4(r.linkType, slab, r.offset, r.offset + length);
+    if (ip < 0) {
+      t.drops.add(ip === LINK_NOT_IPV4 ? NOT_IPV4 : ip === LINK_TRUNCATED ? LINK_SHORT : UNSUPPORTED);
+      return;
+    }
+    const end = r.offset + length;
+    this.begin(r);
+    const at = provider.reserve(end - ip);
+    slab.copyWithin(at, ip, end);
+    const here = at + (end - ip);
+    const missing = Math.max(0, r.originalLength - length);
+    this.done = complete(slab, at, here, missing, this.plan.fixChecksums);
+    if (this.done !== 0) this.completed.add(this.done);
+    this.original = ip;
+    this.originalEnd = end;
+    const network = this.plan.network ?? this.networkOf(r);
+    if (network < 0) {
+      t.drops.add(NO_NETWORK);
+      return;
+    }
+    const partial = (this.done & L4_PARTIAL) !== 0;
+    const verdict =
+      this.plan.providerInput === null
+        ? this.recording.packet(at, here, network, missing, partial)
+        : this.clientOnly(at, here, network, missing, partial);
+    this.drain(verdict, at, partial);
+  }
+
+  /** With a capture of the provider's side there is nothing to lift: the consumer side's server packets are left out. */
+  private clientOnly(at: number, end: number, network: number, missing: number, partial: boolean): number {
+    if (this.recording.isServers(at, end, network, missing)) return SKIPPED;
+    return this.t.fromConsumer(at, end, network, missing, partial);
+  }
+
+  /** One packet of the provider's side. */
+  private providerRecord(r: CaptureReader): void {
+    const { t, slab, consumer } = this;
+    const length = r.capturedLength;
+    this.packets++;
+    this.octets += length;
+    const ip = locateIpv4(r.linkType, slab, r.offset, r.offset + length);
+    if (ip < 0) {
+      t.drops.add(ip === LINK_NOT_IPV4 ? NOT_IPV4 : ip === LINK_TRUNCATED ? LINK_SHORT : UNSUPPORTED);
+      return;
+    }
+    const end = r.offset + length;
+    this.begin(r);
+    const at = consumer.reserve(end - ip);
+    slab.copyWithin(at, ip, end);
+    const here = at + (end - ip);
+    const missing = Math.max(0, r.originalLength - length);
+    this.done = complete(slab, at, here, missing, this.plan.fixChecksums);
+    if (this.done !== 0) this.completed.add(this.done);
+    this.original = -1;
+    const partial = (this.done & L4_PARTIAL) !== 0;
+    this.drain(t.fromProvider(at, here, missing, partial), at, partial);
+  }
+
+  private begin(r: CaptureReader): void {
+    const { t } = this;
+    const before = this.clock.now;
+    this.seconds = r.seconds;
+    this.nanoseconds = r.nanoseconds;
+    const now = this.clock.update(r.seconds, r.nanoseconds);
+    t.begin();
+    if (now === before) return;
+    // What timers give goes out before the packet, with its time stamp.
+    while (!t.advance(now)) this.drainTimers();
+    this.drainTimers();
+  }
+
+  private drainTimers(): void {
+    if (this.t.outbox.count === 0) return;
+    this.drain(FORWARD, -1, false);
+    this.t.begin();
+  }
+
+  /**
+   * Writes what the outbox holds, in its order.
+   * @param at where the packet at work was put; -1: nowhere
+   */
+  private drain(verdict: number, at: number, partial: boolean): void {
+    const { t, slab, provider, consumer } = this;
+    const { outbox } = t;
+    if (outbox.count === 0) return;
+    if (outbox.count === 1 && outbox.offset[0] === at) {
+      // The usual case: the packet stands where its file needs it.
+      const length = outbox.length[0]!;
+      const missing = outbox.missing[0]!;
+      const network = outbox.network[0]!;
+      if (verdict !== LIFTED) {
+        const output = outbox.side[0] === TO_PROVIDER ? provider : consumer;
+        output.commit(length, missing, this.seconds, this.nanoseconds, output === provider ? 0 : network);
+        return;
+      }
+      provider.commit(length, missing, this.seconds, this.nanoseconds, 0);
+      this.giveBack(at, length, missing, partial);
+      return;
+    }
+    // Where others go before it, the packet at work makes room for them.
+    let own = at < 0 ? -1 : 0;
+    while (own >= 0 && outbox.offset[own] !== at) own = own + 1 < outbox.count ? own + 1 : -1;
+    if (own > 0) slab.copyWithin(this.aside, at, at + outbox.length[own]!);
+    for (let i = 0; i < outbox.count; i++) {
+      const from = i === own && own > 0 ? this.aside : outbox.offset[i]!;
+      const length = outbox.length[i]!;
+      const missing = outbox.missing[i]!;
+      const side = outbox.side[i]!;
+      const output = side === TO_CONSUMER ? consumer : provider;
+      const to = output.reserve(length);
+      slab.copyWithin(to, from, from + length);
+      output.commit(length, missing, this.seconds, this.nanoseconds, side === TO_CONSUMER ? outbox.network[i]! : 0);
+      if (side !== TO_CONSUMER && side !== TO_PROVIDER) {
+        if (i !== own) this.original = -1; // a fragment that had waited: what it was is gone
+        this.giveBack(to, length, missing, partial);
+      }
+    }
+  }
+
+  /** A lifted packet, now as the backend sent it, goes back to the consumer the ordinary way. */
+  private giveBack(at: number, length: number, missing: number, partial: boolean): void {
+    const { t, slab, consumer } = this;
+    const { outbox } = t;
+    const first = outbox.count;
+    const to = consumer.reserve(length);
+    slab.copyWithin(to, at, at + length);
+    t.fromProvider(to, to + length, missing, partial);
+    for (let i = first; i < outbox.count; i++) {
+      const from = outbox.offset[i]!;
+      const n = outbox.length[i]!;
+      if (from !== to) {
+        const place = consumer.reserve(n);
+        slab.copyWithin(place, from, from + n);
+      } else if (this.original >= 0) {
+        this.returned.compare(slab, this.original, this.originalEnd, to, this.done !== 0);
+      }
+      consumer.commit(n, outbox.missing[i]!, this.seconds, this.nanoseconds, outbox.network[i]!);
+    }
+    outbox.count = first;
+  }
+
+  private networkOf(r: CaptureReader): number {
+    const name = r.interfaces[r.interfaceIndex]?.name ?? '';
+    return this.t.tables.networks.indexOf(name);
+  }
+}
+
+/** Stands on the next packet. @returns false at the end */
+async function available(r: CaptureReader): Promise<boolean> {
+  for (;;) {
+    if (r.next()) return true;
+    if (!(await r.fill())) return false;
+  }
+}
+
+const notLater = (a: CaptureReader, b: CaptureReader): boolean =>
+  a.seconds < b.seconds || (a.seconds === b.seconds && a.nanoseconds <= b.nanoseconds);
