@@ -10,18 +10,22 @@ export class RecordingClock {
   now = 0;
   private base = -1;
   private suspect = -1;
+  /** The last leap has just been confirmed: the packet before this one was of the new time already. */
+  confirmed = false;
 
   /** Takes the next packet's time stamp. @returns now */
   update(seconds: number, nanoseconds: number): number {
     const stamp = seconds * 1000 + nanoseconds / 1_000_000;
     if (this.base < 0) this.base = stamp;
     const t = Math.floor(stamp - this.base);
+    this.confirmed = false;
     if (t <= this.now) return this.now;
     if (t - this.now > LEAP_MS) {
       if (this.suspect < 0 || Math.abs(t - this.suspect) > LEAP_MS) {
         this.suspect = t;
         return this.now;
       }
+      this.confirmed = true;
     }
     this.suspect = -1;
     this.now = t;

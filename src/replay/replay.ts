@@ -276,6 +276,7 @@ export class Replay {
     const now = this.clock.update(r.seconds, r.nanoseconds);
     t.begin();
     if (now === before) return;
+    if (this.clock.confirmed) t.touch(now);
     // What timers give goes out before the packet, with its time stamp.
     while (!t.advance(now)) this.drainTimers();
     this.drainTimers();

@@ -50,6 +50,8 @@ export class Core {
   partial = false;
   /** Of the packet at work: the ACK to S+L is inferred from a recording, no proof that the header arrived. */
   ackInferred = false;
+  /** Of the packet at work: a recorded server acknowledged more than S before a header went; it speaks of an older connection. */
+  ackForeign = false;
   /** Flow of the packet at work, where it has one. */
   flow = -1;
   /** Of the packet at work: it is the first fragment of a datagram. */

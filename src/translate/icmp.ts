@@ -72,13 +72,12 @@ export function rewriteQuote(c: Core, quote: number, end: number, at: number, ki
   if (inserts && kind === CLIENT_TO_CONSUMER_FORM) {
     const seq = get32(b, l4 + 4);
     const d = distance(r[at + F.START]!, seq);
-    const sent = (status & F.HEADER_SENT) !== 0;
-    if (sent && (status & F.PAST_START) === 0 && d >= 0 && d < status >>> F.HEADER_SHIFT) return -1;
+    if ((status & F.PAST_START) === 0 && d >= 0 && d < status >>> F.HEADER_SHIFT) return -1;
     rest += replace32(b, l4 + 4, fromBackend(seq, r[at + F.START]!, status));
-  } else if (inserts && kind === CLIENT_TO_PROVIDER_FORM && (status & F.HEADER_SENT) !== 0) {
+  } else if (inserts && kind === CLIENT_TO_PROVIDER_FORM) {
     const seq = get32(b, l4 + 4);
     rest += replace32(b, l4 + 4, toBackend(seq, distance(r[at + F.START]!, seq), status));
-  } else if (inserts && kind === SERVER_TO_PROVIDER_FORM && (status & F.HEADER_SENT) !== 0 && end - l4 >= 12) {
+  } else if (inserts && kind === SERVER_TO_PROVIDER_FORM && end - l4 >= 12) {
     const ack = get32(b, l4 + 8);
     rest += replace32(b, l4 + 8, toBackend(ack, distance(r[at + F.START]!, ack), status));
   }

@@ -23,9 +23,9 @@
  * - Client data or FIN at S goes behind a header segment of its own when no header was sent yet, and again each time it
  *   is a retransmission. Its first transmission right behind the handshake's header needs no second header: if the first
  *   was lost, the backend's duplicate ACK makes the client repeat.
- * - Anything from S on that arrives before a header was sent (data that overtook the handshake's ACK) is preceded by it.
+ * - Data from S on that arrives before a header was sent (it overtook the handshake's ACK) is preceded by it.
  * - A timer (rule 3) covers backends that repeat nothing: `fireHeaderTimer`.
- * - An RST is preceded by the header when the backend may be past its handshake; while no header was ever sent the
+ * - An RST at S is preceded by the header when the backend may be past its handshake; while no header was ever sent the
  *   backend still expects S exactly (RFC 5961), so the RST stays at S.
  *
  * Limits: a segment that starts before S and reaches past it (no TCP sends that) is dropped as malformed. Once the
@@ -212,16 +212,13 @@ export function beforeClient(c: Core, ip: number, l4: number, f: number, dataLen
   const status = r[at + F.STATUS]!;
   const sent = (status & F.HEADER_SENT) !== 0;
   if ((flags & tcp.RST) !== 0) {
+    if (d > 0) return SHIFT;
     if (!sent) return KEEP;
-    return d === 0 && !sendHeader(c, ip, l4, f, false) ? NO_ROOM : SHIFT;
+    return sendHeader(c, ip, l4, f, false) ? SHIFT : NO_ROOM;
   }
-  const inferred = (status & F.HEADER_ASSUMED) !== 0;
   if (dataLength === 0 && (flags & tcp.FIN) === 0) {
-    if (d === 0) {
-      if (inferred) return SHIFT;
-      return sendHeader(c, ip, l4, f, true) ? REPLACED : NO_ROOM;
-    }
-    return sent || sendHeader(c, ip, l4, f, false) ? SHIFT : NO_ROOM;
+    if (d > 0 || (status & F.HEADER_ASSUMED) !== 0) return SHIFT;
+    return sendHeader(c, ip, l4, f, true) ? REPLACED : NO_ROOM;
   }
   if (d > 0) return sent || sendHeader(c, ip, l4, f, false) ? SHIFT : NO_ROOM;
   const again = (status & F.DATA_SENT) !== 0;
@@ -240,7 +237,7 @@ export const toBackend = (seq: number, d: number, status: number): number =>
 /** The client's numbering of a sequence number that the backend saw: the inverse of toBackend, S inside the header. */
 export function fromBackend(seq: number, start: number, status: number): number {
   const length = status >>> F.HEADER_SHIFT;
-  if (length === 0 || (status & F.HEADER_SENT) === 0) return seq;
+  if (length === 0) return seq;
   const d = distance(start, seq);
   if ((status & F.PAST_START) !== 0 || d >= length) return (seq - length) | 0;
   return d > 0 ? start : seq;
@@ -262,13 +259,14 @@ export function acknowledgmentToClient(c: Core, l4: number, f: number): number {
   const start = r[at + F.START]!;
   const ack = tcp.acknowledgment(b, l4);
   const a = distance(start, ack);
-  const sent = (status & F.HEADER_SENT) !== 0;
   let delta = 0;
-  if ((status & F.PAST_START) !== 0 || (sent && a >= length)) {
+  if (c.ackForeign) return 0;
+  if ((status & F.PAST_START) !== 0 || a >= length) {
     const moved = (ack - length) | 0;
     tcp.setAcknowledgment(b, l4, moved);
     delta = delta32(ack, moved);
-    if ((status & F.HEADER_ACKED) === 0 && a <= length + 0x3fffffff) {
+    const unacked = (status & (F.HEADER_SENT | F.HEADER_ACKED)) === F.HEADER_SENT;
+    if (unacked && distance(r[at + F.CLIENT_NEXT]!, moved) <= 0) {
       if (c.ackInferred && a === length) {
         r[at + F.STATUS] = status | F.HEADER_ASSUMED;
       } else {
@@ -276,7 +274,7 @@ export function acknowledgmentToClient(c: Core, l4: number, f: number): number {
         c.dropPending(at);
       }
     }
-  } else if (a >= 0 && (a === 0 || sent)) {
+  } else if (a >= 0) {
     // At S, or inside the header: the octets still missing are ours, not the client's window.
     const old = tcp.window(b, l4);
     const isSyn = (tcp.flags(b, l4) & tcp.SYN) !== 0;
@@ -288,7 +286,7 @@ export function acknowledgmentToClient(c: Core, l4: number, f: number): number {
       delta += delta32(ack, start);
     }
   }
-  if (sent && hasSack(b, l4)) delta += sackToClient(b, l4, start, status);
+  if (hasSack(b, l4)) delta += sackToClient(b, l4, start, status);
   return delta;
 }
 

@@ -5,7 +5,9 @@
  * Lifting is the exact inverse of `Translator.fromProvider`, but for the TTL, which no one can undo: addresses and ports,
  * toClient (acknowledgment + L where a header went before, window widened where it will be narrowed again), SACK edges,
  * and quoted packets. Where a header was sent and the recorded server acknowledged S, the backend must have acknowledged
- * S+L; that is inferred, so it does not stop the header from being sent again with a retransmission (`ackInferred`).
+ * S+L; that is inferred, so it does not stop the header from being sent again with a retransmission (`ackInferred`). Where
+ * no header went yet, an acknowledgment of more than S is of an older connection or of packets that the recording lacks,
+ * and goes both ways as it is (`ackForeign`).
  *
  * Which end is the client: a SYN tells; for UDP, who speaks first. In the middle of a TCP connection whose SYN was not
  * seen, a SYN-ACK comes from the server, else the lower port is the server's; a server's packet alone opens no flow.
@@ -60,6 +62,7 @@ export class Recording {
     const c = this.t.core;
     const b = c.slab;
     c.ackInferred = false;
+    c.ackForeign = false;
     // The judgement of a packet that is not well-formed is the ordinary way's.
     if (ipv4.check(b, ip, end, missing) !== ipv4.OK) return this.t.fromConsumer(ip, end, network, missing, partial);
     const total = ipv4.packetLength(b, ip, end - ip + missing);
@@ -199,7 +202,6 @@ export class Recording {
   private liftTcp(l4: number, at: number): number {
     const c = this.t.core;
     const { slab: b, r } = c;
-    c.ackInferred = false;
     const status = r[at + F.STATUS]!;
     const length = status >>> F.HEADER_SHIFT;
     const flags = tcp.flags(b, l4);
@@ -221,6 +223,8 @@ export class Recording {
       tcp.setAcknowledgment(b, l4, moved);
       delta = delta32(ack, moved);
       c.ackInferred = a === 0;
+    } else {
+      c.ackForeign = true;
     }
     if (sent) delta += this.liftSack(l4, start, status);
     return delta;

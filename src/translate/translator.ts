@@ -146,6 +146,12 @@ export class Translator {
     return true;
   }
 
+  /** The flow of the last packet was seen at `nowMs`, later than the clock said then. */
+  touch(nowMs: number): void {
+    const { flow, r } = this.core;
+    if (flow >= 0 && r[flow * F.STRIDE + F.STATUS] !== F.FREE) r[flow * F.STRIDE + F.SEEN] = nowMs | 0;
+  }
+
   /** Starts the clock of timers at `nowMs`; before the first packet. */
   start(nowMs: number): void {
     const c = this.core;
