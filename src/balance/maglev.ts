@@ -18,7 +18,7 @@ export function maglevTable(backends: readonly number[]): Uint16Array {
   const taken = new Uint8Array(size);
   const position = backends.map((a) => (mix(a) >>> 0) % size);
   const skip = backends.map((a) => ((mix(a ^ 0x5bd1e995) >>> 0) % (size - 1)) + 1);
-  for (let filled = 0; filled < size; ) {
+  for (let filled = 0; filled < size;) {
     for (let i = 0; i < backends.length && filled < size; i++) {
       let at = position[i]!;
       while (taken[at] === 1) at = (at + skip[i]!) % size;

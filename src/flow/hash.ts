@@ -17,11 +17,5 @@ const end = (address: number, port: number, seed: number): number =>
  * Hash of a tuple that is the same in both directions: one look-up finds a flow whichever end sent the packet.
  * @param scope network and protocol
  */
-export const tupleHash = (
-  a: number,
-  aPort: number,
-  b: number,
-  bPort: number,
-  scope: number,
-  seed: number,
-): number => mix((end(a, aPort, seed) + end(b, bPort, seed)) ^ Math.imul(scope + 1, 0xc2b2ae3d));
+export const tupleHash = (a: number, aPort: number, b: number, bPort: number, scope: number, seed: number): number =>
+  mix((end(a, aPort, seed) + end(b, bPort, seed)) ^ Math.imul(scope + 1, 0xc2b2ae3d));

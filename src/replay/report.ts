@@ -97,8 +97,8 @@ export function reportOf(plan: ReplayPlan, result: ReplayResult): ReplayReport {
     icmpErrors: c.icmpErrors,
     fastOpen: { carried: c.fastOpenCarried, stripped: c.fastOpenStripped },
     mptcpBlanked: c.mptcpBlanked,
-    completed: { ...completed },
-    returned: { ...returned },
+    completed,
+    returned,
     natPorts,
     services: tables.endpoints.map((e) => ({
       name: e.name,

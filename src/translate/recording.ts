@@ -74,7 +74,7 @@ export class Recording {
     c.partial = partial;
     c.fragmented = false;
 
-    let f = -1;
+    let f: number;
     let verdict: number;
     if ((field & ipv4.OFFSET_MASK) !== 0) {
       return this.t.fromConsumer(ip, end, network, missing, partial); // its first fragment knows which way

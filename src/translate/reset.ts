@@ -20,10 +20,28 @@ export function sendIdleResets(c: Core, f: number): void {
   if ((status & F.STATE_MASK) !== F.ESTABLISHED) return;
   const consumerPorts = r[at + F.CONSUMER_PORTS]!;
   const reversed = (consumerPorts << 16) | (consumerPorts >>> 16);
-  reset(c, r[at + F.ENDPOINT_ADDRESS]!, r[at + F.CONSUMER]!, reversed, r[at + F.CLIENT_ACK]!, r[at + F.CLIENT_NEXT]!, at, TO_CONSUMER);
+  reset(
+    c,
+    r[at + F.ENDPOINT_ADDRESS]!,
+    r[at + F.CONSUMER]!,
+    reversed,
+    r[at + F.CLIENT_ACK]!,
+    r[at + F.CLIENT_NEXT]!,
+    at,
+    TO_CONSUMER,
+  );
   const expected = r[at + F.SERVER_ACK]!;
   const seq = toBackend(expected, distance(r[at + F.START]!, expected), status);
-  reset(c, r[at + F.NAT_ADDRESS]!, r[at + F.BACKEND]!, r[at + F.PROVIDER_PORTS]!, seq, r[at + F.SERVER_NEXT]!, at, TO_PROVIDER);
+  reset(
+    c,
+    r[at + F.NAT_ADDRESS]!,
+    r[at + F.BACKEND]!,
+    r[at + F.PROVIDER_PORTS]!,
+    seq,
+    r[at + F.SERVER_NEXT]!,
+    at,
+    TO_PROVIDER,
+  );
 }
 
 function reset(

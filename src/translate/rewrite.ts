@@ -28,7 +28,7 @@ export function ipToConsumer(c: Core, ip: number, at: number, delta: number): vo
   set32(b, ip + 12, r[at + F.ENDPOINT_ADDRESS]!);
   set32(b, ip + 16, r[at + F.CONSUMER]!);
   b[ip + 8] = b[ip + 8]! - 1;
-  set16(b, ip + 10, apply(ipv4.checksum(b, ip), (0xffff - (r[at + F.DELTAS]! >>> 16)) + TTL_DOWN + delta));
+  set16(b, ip + 10, apply(ipv4.checksum(b, ip), 0xffff - (r[at + F.DELTAS]! >>> 16) + TTL_DOWN + delta));
 }
 
 /**

@@ -41,7 +41,15 @@ export const badFlags = (flags: number): boolean =>
  * @param end end of the octets at hand
  * @param segment octets of TCP header and payload, on the wire
  */
-export function fromConsumer(c: Core, ip: number, l4: number, end: number, segment: number, network: number, f: number): number {
+export function fromConsumer(
+  c: Core,
+  ip: number,
+  l4: number,
+  end: number,
+  segment: number,
+  network: number,
+  f: number,
+): number {
   const { slab: b, r } = c;
   const flags = tcp.flags(b, l4);
   if (badFlags(flags)) return TCP_BAD_FLAGS;
@@ -77,7 +85,11 @@ export function fromConsumer(c: Core, ip: number, l4: number, end: number, segme
       shift = what !== insertion.KEEP;
       status = r[at + F.STATUS]!;
       if (c.fragmented && replaced) return TCP_MALFORMED;
-    } else if (d > PAST && (status & F.PAST_START) === 0 && distance(r[at + F.START]!, r[at + F.SERVER_ACK]!) > PAST_ACKED) {
+    } else if (
+      d > PAST &&
+      (status & F.PAST_START) === 0 &&
+      distance(r[at + F.START]!, r[at + F.SERVER_ACK]!) > PAST_ACKED
+    ) {
       status |= F.PAST_START;
       r[at + F.STATUS] = status;
     }
@@ -130,7 +142,15 @@ export function send(c: Core, ip: number, end: number, at: number, side: number)
   return c.outbox.add(ip, end - ip, c.missing, side, r[at + F.CONSUMER_SCOPE]! >>> 8) ? FORWARD : OUT_OF_SCRATCH;
 }
 
-function clientSyn(c: Core, ip: number, l4: number, end: number, segment: number, network: number, found: number): number {
+function clientSyn(
+  c: Core,
+  ip: number,
+  l4: number,
+  end: number,
+  segment: number,
+  network: number,
+  found: number,
+): number {
   const { slab: b, r } = c;
   const refused = refusedOptions(b, l4);
   if (refused !== FORWARD) return refused;
@@ -239,7 +259,7 @@ function readScale(c: Core, l4: number, at: number, shift: number): void {
 function blankMptcp(c: Core, l4: number): void {
   const { slab: b } = c;
   const end = l4 + tcp.headerLength(b, l4);
-  for (let at = l4 + tcp.MIN_HEADER; at < end; ) {
+  for (let at = l4 + tcp.MIN_HEADER; at < end;) {
     const next = tcp.nextOption(b, at, end);
     if (b[at] === tcp.OPTION_MPTCP && tcp.wholeOption(b, at, end) && next - at > 2 && b[at + 2]! >>> 4 <= 1) {
       c.deltaRest += insertion.blank(b, l4, at, next);
@@ -252,7 +272,7 @@ function blankMptcp(c: Core, l4: number): void {
 function blankFastOpen(c: Core, l4: number): void {
   const { slab: b } = c;
   const end = l4 + tcp.headerLength(b, l4);
-  for (let at = l4 + tcp.MIN_HEADER; at < end; ) {
+  for (let at = l4 + tcp.MIN_HEADER; at < end;) {
     const next = tcp.nextOption(b, at, end);
     const experiment = b[at] === tcp.OPTION_EXPERIMENT_2 && next - at >= 4 && get16(b, at + 2) === tcp.FAST_OPEN_MAGIC;
     if ((b[at] === tcp.OPTION_FAST_OPEN || experiment) && tcp.wholeOption(b, at, end)) {
@@ -296,7 +316,15 @@ function inWindow(c: Core, at: number, seq: number): boolean {
   return d >= 0 && d <= window;
 }
 
-function trackClient(c: Core, f: number, seq: number, dataLength: number, flags: number, ack: number, window: number): void {
+function trackClient(
+  c: Core,
+  f: number,
+  seq: number,
+  dataLength: number,
+  flags: number,
+  ack: number,
+  window: number,
+): void {
   const { r } = c;
   const at = f * F.STRIDE;
   const status = r[at + F.STATUS]!;
@@ -323,7 +351,15 @@ function trackClient(c: Core, f: number, seq: number, dataLength: number, flags:
   }
 }
 
-function trackServer(c: Core, f: number, seq: number, dataLength: number, flags: number, ack: number, window: number): void {
+function trackServer(
+  c: Core,
+  f: number,
+  seq: number,
+  dataLength: number,
+  flags: number,
+  ack: number,
+  window: number,
+): void {
   const { r } = c;
   const at = f * F.STRIDE;
   const status = r[at + F.STATUS]!;
