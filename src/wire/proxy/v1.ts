@@ -31,14 +31,14 @@ export function decodeV1(b: Buffer, start: number, end: number, maxLength: numbe
   const have = end - start;
   const protocolAt = start + KEYWORD_V1.length;
   const candidates = PROTOCOLS.filter(({ text }) => isPrefix(b, protocolAt, end, text));
-  const [first] = candidates;
-  if (first === undefined) {
+  const [protocol] = candidates;
+  if (protocol === undefined) {
     throw malformed('PROXY_V1_PROTOCOL', KEYWORD_V1.length, 'The protocol is not TCP4, TCP6 or UNKNOWN');
   }
-  const known = end - protocolAt >= first.text.length ? first : undefined;
+  // A line that has its end has all of its protocol too, and then there is one candidate.
   const limit = Math.min(maxLength, MAX_LENGTH_V1);
-  const lineEnd = known === undefined ? -1 : findLineEnd(b, start, Math.min(end, start + limit), known.family);
-  if (known === undefined || lineEnd < 0) {
+  const lineEnd = findLineEnd(b, start, Math.min(end, start + limit), protocol.family);
+  if (lineEnd < 0) {
     const shortest = Math.min(...candidates.map(({ minLength }) => minLength));
     const octets = b[end - 1] === CR ? 1 : Math.max(2, shortest - have);
     if (have + octets > limit) {
@@ -48,12 +48,12 @@ export function decodeV1(b: Buffer, start: number, end: number, maxLength: numbe
     return { kind: 'need', octets };
   }
   const length = lineEnd + 2 - start;
-  if (known.family === 'unspec') {
+  if (protocol.family === 'unspec') {
     const header: ProxyHeader = { version: 1, command: 'PROXY', family: 'unspec', transport: 'unspec', tlvs: [] };
     return { kind: 'header', header, length };
   }
-  const fieldsAt = KEYWORD_V1.length + known.text.length;
-  const connection = parseFields(b.toString('latin1', start + fieldsAt, lineEnd), fieldsAt, known.family);
+  const fieldsAt = KEYWORD_V1.length + protocol.text.length;
+  const connection = parseFields(b.toString('latin1', start + fieldsAt, lineEnd), fieldsAt, protocol.family);
   return { kind: 'header', header: { version: 1, ...connection, tlvs: [] }, length };
 }
 

@@ -236,6 +236,8 @@ describe('PROXY incremental decoding', () => {
   });
 
   it('accepts a header of exactly maxLength', () => {
+    assert.equal(decode(v2(0x20, 0), 0, 16, { maxLength: 16 }).kind, 'header');
+    assert.equal(decode(v2(0x20, 0), 0, 16, { maxLength: 65551 }).kind, 'header');
     assert.equal(decode(inet(), 0, 28, { maxLength: 28 }).kind, 'header');
     assert.equal(decode(line('PROXY UNKNOWN 1\r\n'), 0, 17, { maxLength: 17 }).kind, 'header');
   });

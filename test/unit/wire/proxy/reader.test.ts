@@ -107,7 +107,7 @@ describe('PROXY header reader', () => {
               resolve([azureLinkId(read.header), socket]);
             } catch (error) {
               socket.destroy();
-              reject(error);
+              reject(error instanceof Error ? error : new Error(String(error)));
             }
           };
           socket.on('data', onData);

@@ -10,6 +10,7 @@ import {
   gcpPscConnectionId,
   gcpPscConnectionIdTlv,
   netns,
+  noopTlv,
   ssl,
   SSL_CLIENT,
   SSL_TLV,
@@ -99,6 +100,26 @@ describe('PROXY TLVs', () => {
     assert.equal(verified(SSL_CLIENT.SSL | SSL_CLIENT.CERTIFICATE_ON_SESSION, 0), true);
     assert.equal(verified(SSL_CLIENT.SSL | SSL_CLIENT.CERTIFICATE_ON_SESSION, 0x01000000), false);
     assert.equal(verified(SSL_CLIENT.SSL | SSL_CLIENT.CERTIFICATE_ON_SESSION, 1), false);
+  });
+
+  it('hold the verify result in network order', () => {
+    assert.equal(sslTlv({ client: 1, verify: 0x01020304 }).value.toString('hex'), '0101020304');
+    assert.equal(ssl(whole(inet('20 0005 01 01020304')))?.verify, 0x01020304);
+  });
+
+  it('keep every character of AUTHORITY, a byte order mark too', () => {
+    assert.equal(authority(whole(inet(tlv(2, Buffer.from('\ufeffa'))))), '\ufeffa');
+  });
+
+  it('take the least and the greatest values', () => {
+    assert.equal(azureLinkIdTlv(0).value.toString('hex'), '0100000000');
+    assert.equal(azureLinkIdTlv(0xffffffff).value.toString('hex'), '01ffffffff');
+    assert.equal(gcpPscConnectionIdTlv(2n ** 64n - 1n).value.toString('hex'), 'f'.repeat(16));
+    assert.equal(gcpPscConnectionIdTlv(0n).value.toString('hex'), '0'.repeat(16));
+    assert.equal(awsEndpointId({ tlvs: [{ ...awsEndpointIdTlv('!~'), offset: 0 }] }), '!~');
+    assert.equal(noopTlv(65535).value.length, 65535);
+    assert.equal(noopTlv(0).value.length, 0);
+    assert.equal(sslTlv({ client: 0xff, verify: 0xffffffff }).value.toString('hex'), 'ffffffffff');
   });
 
   it('write SSL with every text', () => {
