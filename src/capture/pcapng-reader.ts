@@ -34,8 +34,8 @@ export class PcapngReader extends RecordReader {
   /** Index in `interfaces` of the section's first. */
   private sectionBase = 0;
   private textKept = 0;
-  /** Block type of the current packet. */
-  private blockType = 0;
+  /** Block type of the current packet; before any, of the kind that has no comment. */
+  private blockType = BLOCK_SIMPLE;
   // What the packet path needs of `interfaces`, one array a property.
   private readonly linkTypes: number[] = [];
   private readonly units: number[] = [];
@@ -83,7 +83,7 @@ export class PcapngReader extends RecordReader {
   }
 
   comment(): string {
-    if (this.frame === 0 || this.blockType === BLOCK_SIMPLE) return '';
+    if (this.blockType === BLOCK_SIMPLE) return '';
     return readComment(this.slab, this.offset + ((this.capturedLength + 3) & ~3), this.pos - 4, this.little);
   }
 

@@ -156,8 +156,8 @@ describe('reading pcapng', () => {
     ]);
     const { packets } = await readOctets(file);
     assert.deepEqual(
-      packets.map((p) => BigInt(p.seconds) * 1_000_000_000n + BigInt(p.nanoseconds)),
-      times,
+      packets.map((p) => [BigInt(p.seconds), BigInt(p.nanoseconds)]),
+      times.map((time) => [time / 1_000_000_000n, time % 1_000_000_000n]),
     );
   });
 

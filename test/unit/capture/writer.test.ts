@@ -134,6 +134,64 @@ describe('writing captures', () => {
     );
   });
 
+  it('writes an interface after the packets that were committed before it', async () => {
+    const file = path.join(dir, 'out');
+    const w = CaptureWriter.create(file, PCAPNG);
+    put(w, packet('a'));
+    w.addInterface({ linkType: 101, name: 'x'.repeat(70_000) });
+    w.close();
+    const reader = await CaptureReader.open(file);
+    assert.ok(reader.next());
+    assert.equal(reader.interfaces.length, 1);
+    assert.equal(reader.next(), false);
+    assert.deepEqual([reader.interfaces.length, reader.interfaces[1]?.name.length], [2, 65_535]);
+    await reader.close();
+  });
+
+  it('fills its region to the last octet and no further', () => {
+    const file = path.join(dir, 'out');
+    for (const format of ['pcap', 'pcapng'] as const) {
+      for (let size = 128; size < 136; size++) {
+        const slab = Buffer.alloc(size + 8, 0xee);
+        const w = CaptureWriter.create(file, { ...PCAP, format, slab, to: size });
+        const packets = [packet(''), packet('x'.repeat(w.maxLength)), packet('y'.repeat(w.maxLength - 1)), packet('z')];
+        for (const p of packets) put(w, p);
+        w.close();
+        assert.ok(
+          slab.subarray(size).every((octet) => octet === 0xee),
+          'wrote behind its region',
+        );
+        assert.deepEqual(naiveRead(fs.readFileSync(file)), packets);
+      }
+      const slab = Buffer.alloc(256);
+      const w = CaptureWriter.create(file, { ...PCAP, format, slab });
+      const first = w.reserve(0);
+      w.commit(0, 0, 0, 0);
+      const empty = w.reserve(0) - first;
+      const full = w.maxLength - empty;
+      assert.ok(w.reserve(full) > first, 'wrote out while there was room');
+      assert.equal(w.reserve(full + 1), first);
+      w.abort();
+    }
+  });
+
+  it('pads a pcapng block with zeros, whatever the region held', () => {
+    const file = path.join(dir, 'out');
+    const w = CaptureWriter.create(file, { ...PCAPNG, slab: Buffer.alloc(256, 0xee) });
+    put(w, packet('x', 0x01020304, 5));
+    w.close();
+    const time = 0x01020304n * 1_000_000_000n + 5n;
+    const word = (value: bigint): string => {
+      const octets = Buffer.alloc(4);
+      octets.writeUInt32LE(Number(value & 0xffffffffn));
+      return octets.toString('hex');
+    };
+    assert.equal(
+      fs.readFileSync(file).subarray(-36).toString('hex'),
+      `060000002400000000000000${word(time >> 32n)}${word(time)}01000000010000007800000024000000`,
+    );
+  });
+
   it('refuses a second interface in pcap', () => {
     const w = CaptureWriter.create(path.join(dir, 'out'), PCAP);
     assert.throws(() => w.addInterface({ linkType: 1 }), { code: 'CAPTURE_FORMAT' });
