@@ -39,7 +39,7 @@ function unwritable(name: string, error: unknown): CulvertError {
     case 'ENAMETOOLONG':
       return make('CAPTURE_NOT_WRITABLE', 'its name is too long');
     case 'EISDIR':
-      return make('CAPTURE_IS_DIRECTORY', 'is a directory; name a file');
+      return make('CAPTURE_NOT_WRITABLE', 'it is a directory; name a file');
     default:
       return make('CAPTURE_WRITE_FAILED', `writing failed (${system})`);
   }
@@ -56,7 +56,7 @@ export class CaptureTarget {
 
   /**
    * @param name a path, or `-` for standard output
-   * @throws CulvertError CAPTURE_NOT_WRITABLE, CAPTURE_IS_DIRECTORY, CAPTURE_NO_SPACE, CAPTURE_WRITE_FAILED
+   * @throws CulvertError CAPTURE_NOT_WRITABLE, CAPTURE_NO_SPACE, CAPTURE_WRITE_FAILED
    */
   constructor(name: string) {
     this.name = name;

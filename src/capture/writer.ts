@@ -100,7 +100,7 @@ export class CaptureWriter {
   /**
    * Begins a capture file. It has its name only once `close` is called; see `CaptureTarget`.
    * @param path a path, or `-` for standard output
-   * @throws CulvertError CAPTURE_NOT_WRITABLE, CAPTURE_IS_DIRECTORY, CAPTURE_NO_SPACE, CAPTURE_PIPE_CLOSED,
+   * @throws CulvertError CAPTURE_NOT_WRITABLE, CAPTURE_NO_SPACE, CAPTURE_PIPE_CLOSED,
    * CAPTURE_WRITE_FAILED, CAPTURE_REGION
    */
   static create(path: string, options: CaptureWriterOptions): CaptureWriter {

@@ -40,6 +40,13 @@ export interface ReplayPlan {
   readonly fixChecksums: boolean;
 }
 
+/**
+ * Told now and then how far the input has been read; what it throws ends the replay.
+ * @param octets of the input's file, compressed ones where it is
+ * @param size of the input, or -1 when it cannot be known
+ */
+export type OnProgress = (packets: number, octets: number, size: number) => void;
+
 export interface ReplayResult {
   readonly translator: Translator;
   readonly returned: Returned;
@@ -80,8 +87,6 @@ const LINK_SHORT = drop('link-truncated');
 const UNSUPPORTED = drop('link-unsupported');
 const NO_NETWORK = drop('no-network');
 
-/** if_tsresol of time stamps in microseconds. */
-const MICROSECONDS = 6;
 /** Verdict of a recorded server packet that a capture of the provider's side stands in for. */
 const SKIPPED = 3;
 
@@ -122,15 +127,14 @@ export class Replay {
 
   /**
    * Runs a whole replay.
-   * @param onProgress told the packets and octets read so far, now and then
    * @throws CulvertError when the input is no capture or an output cannot be written; nothing is left under the outputs'
    *   names then
    */
-  static async run(plan: ReplayPlan, onProgress?: (packets: number, octets: number) => void): Promise<ReplayResult> {
+  static async run(plan: ReplayPlan, onProgress?: OnProgress): Promise<ReplayResult> {
     return new Replay(plan).run(onProgress);
   }
 
-  private async run(onProgress?: (packets: number, octets: number) => void): Promise<ReplayResult> {
+  private async run(onProgress?: OnProgress): Promise<ReplayResult> {
     const { plan, slab } = this;
     const input = await CaptureReader.open(plan.input, { slab, from: 0, to: READ });
     let second: CaptureReader | null = null;
@@ -183,7 +187,7 @@ export class Replay {
   /** The outputs keep nanoseconds where the input has them, so they are opened when the input is known. */
   private openOutputs(input: CaptureReader): void {
     const { plan, slab, writeFrom } = this;
-    const fine = input.interfaces.some((i) => i.resolution !== MICROSECONDS);
+    const fine = input.finerThanMicroseconds;
     this.provider = new Output(plan.provider, slab, writeFrom, writeFrom + WRITE, fine, ['provider']);
     try {
       const from = writeFrom + WRITE;
@@ -194,12 +198,12 @@ export class Replay {
     }
   }
 
-  private async all(input: CaptureReader, onProgress?: (packets: number, octets: number) => void): Promise<void> {
+  private async all(input: CaptureReader, onProgress?: OnProgress): Promise<void> {
     // `available` stands on the first packet already.
     if (input.frame > 0) this.consumerRecord(input);
     for (;;) {
       while (input.next()) this.consumerRecord(input);
-      onProgress?.(this.packets, this.octets);
+      onProgress?.(this.packets, input.octetsRead, input.size);
       if (!(await input.fill())) return;
     }
   }

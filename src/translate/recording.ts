@@ -104,7 +104,7 @@ export class Recording {
 
   /** A well-formed packet is a server's: of a flow that there is, in its direction, or from an endpoint's address. */
   isServers(ip: number, end: number, network: number, missing: number): boolean {
-    const { slab: b, flows, tables } = this.t.core;
+    const { slab: b, flows, tables, adopt } = this.t.core;
     if (ipv4.check(b, ip, end, missing) !== ipv4.OK) return false;
     const protocol = ipv4.protocol(b, ip);
     const l4 = ip + ipv4.headerLength(b, ip);
@@ -112,8 +112,9 @@ export class Recording {
     if (whole && (protocol === ipv4.PROTOCOL_TCP || protocol === ipv4.PROTOCOL_UDP)) {
       const f = flows.find(ipv4.source(b, ip), ipv4.destination(b, ip), get32(b, l4), (network << 8) | protocol);
       if (f >= 0) return !flows.forward;
-      if (this.opensNothing(ip, l4, end, protocol, network)) return true;
+      return this.opensNothing(ip, l4, end, protocol, network);
     }
+    if (adopt !== null) return false;
     const known = tables.endpointAt(network, ipv4.destination(b, ip)) !== undefined;
     return !known && tables.endpointAt(network, ipv4.source(b, ip)) !== undefined;
   }

@@ -61,6 +61,8 @@ export function fromConsumer(
   }
   if (f < 0) {
     if (c.options.midstream === 'drop') return MIDSTREAM;
+    const refused = refusedOptions(b, l4);
+    if (refused !== FORWARD) return refused;
     const ports = (tcp.sourcePort(b, l4) << 16) | tcp.destinationPort(b, l4);
     f = openFlow(c, network, ipv4.PROTOCOL_TCP, ipv4.source(b, ip), ipv4.destination(b, ip), ports, F.MIDSTREAM);
     if (f < 0) return f;

@@ -289,7 +289,7 @@ describe('writing captures', () => {
 
   it('tells by codes why it cannot write', () => {
     assert.throws(() => CaptureWriter.create(path.join(dir, 'none', 'out'), PCAP), { code: 'CAPTURE_NOT_WRITABLE' });
-    assert.throws(() => CaptureWriter.create(dir, PCAP), { code: 'CAPTURE_IS_DIRECTORY' });
+    assert.throws(() => CaptureWriter.create(dir, PCAP), { code: 'CAPTURE_NOT_WRITABLE' });
     assert.throws(() => CaptureWriter.create(path.join(dir, 'x'.repeat(255)), PCAP), { code: 'CAPTURE_NOT_WRITABLE' });
     assert.throws(() => CaptureWriter.create(path.join(dir, 'out'), { ...PCAP, slab: Buffer.alloc(63) }), {
       code: 'CAPTURE_REGION',

@@ -1,0 +1,35 @@
+/** The public API: named re-exports, nothing else. Octet-level parts are in `culvert-net/wire`. */
+export { CulvertError, type ErrorPlace } from './errors.js';
+
+export { FORWARD, HELD, REASONS, reasonOf, type Reason } from './packet/verdict.js';
+export { TO_CONSUMER, TO_PROVIDER, type Outbox } from './packet/outbox.js';
+
+export {
+  CaptureReader,
+  CaptureWriter,
+  StreamSource,
+  type CaptureFormat,
+  type CaptureInterface,
+  type CaptureSource,
+  type CaptureWriterOptions,
+  type RegionOptions,
+  type WriterInterface,
+} from './capture/index.js';
+
+export { Translator } from './translate/translator.js';
+export { LIFTED, Recording, SIDE_LIFTED } from './translate/recording.js';
+export { DEFAULT_OPTIONS, TIMEOUT_PROFILES, type Timeouts, type TranslatorOptions } from './translate/options.js';
+export type {
+  Distribution,
+  EndpointSpec,
+  LinkSpec,
+  ProxySpec,
+  RuleSpec,
+  Topology,
+} from './translate/topology.js';
+
+export { ConfigError, loadLab, parseLab, type LabConfig, type TranslationSettings } from './config/index.js';
+
+export { Replay, type OnProgress, type ReplayPlan, type ReplayResult } from './replay/replay.js';
+export { reportOf, type ReplayReport } from './replay/report.js';
+export type { AdoptOptions } from './replay/adopt.js';
