@@ -1,7 +1,33 @@
 #!/usr/bin/env node
+/** The command. Each subcommand's module tells its flags; its work is loaded when it is called. */
+import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { EXIT } from './exit-codes.js';
+import { report } from './failure.js';
+import { registerInspect } from './inspect.js';
 import { registerReplay } from './replay.js';
 
-const program = new Command('culvert');
+const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const program = new Command('culvert')
+  .description('a private link service on one machine that moves real packets')
+  .version(manifest.version)
+  .exitOverride()
+  .showHelpAfterError('(culvert --help tells the flags)');
 registerReplay(program);
-await program.parseAsync();
+registerInspect(program);
+
+// Whoever reads our output may leave before its end, as head does.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.ok);
+  process.stderr.write(`culvert: CAPTURE_WRITE_FAILED: standard output: ${error.message}\n`);
+  process.exit(EXIT.badOutput);
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}

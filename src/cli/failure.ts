@@ -1,0 +1,43 @@
+/** How an error ends the command: what is printed, and the exit code. */
+import { CommanderError } from 'commander';
+import { CulvertError } from '../errors.js';
+import { EXIT } from './exit-codes.js';
+
+/** Codes of errors about something that could not be written. */
+const OUTPUT_CODES = new Set([
+  'CAPTURE_NOT_WRITABLE',
+  'CAPTURE_NO_SPACE',
+  'CAPTURE_WRITE_FAILED',
+  'CAPTURE_RECORD_TOO_LARGE',
+]);
+
+/** A mistake on the command line that commander itself cannot see. */
+export class UsageError extends CulvertError {
+  constructor(message: string) {
+    super('USAGE', message);
+  }
+}
+
+/** Prints what is to be said about `error`. @returns the exit code */
+export function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage; // it has printed already
+  if (!(error instanceof CulvertError)) {
+    process.stderr.write(`culvert: INTERNAL: this is a fault of culvert's: ${String((error as Error).stack)}\n`);
+    return EXIT.internal;
+  }
+  if (error.code === 'CAPTURE_PIPE_CLOSED') return EXIT.ok; // whoever read the output has seen enough
+  // A configuration error lists its findings itself, one a line.
+  process.stderr.write(`culvert: ${error.code}: ${error.message}\n`);
+  return exitCodeOf(error);
+}
+
+function exitCodeOf(error: CulvertError): number {
+  const { code } = error;
+  if (code === 'USAGE' || code === 'ADDRESS_POOL_INVALID') return EXIT.usage;
+  if (code === 'INTERRUPTED') return EXIT.interrupted;
+  if (code === 'TERMINATED') return EXIT.terminated;
+  if (code.startsWith('CONFIG')) return EXIT.badConfig;
+  if (OUTPUT_CODES.has(code)) return EXIT.badOutput;
+  if (code.startsWith('CAPTURE')) return EXIT.badInput;
+  return EXIT.internal;
+}
