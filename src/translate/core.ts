@@ -4,6 +4,7 @@
  */
 import * as F from '../flow/flow-table.js';
 import { FlowTable } from '../flow/flow-table.js';
+import { SetCache } from '../flow/set-cache.js';
 import { PendingHeaders } from '../flow/pending-headers.js';
 import { Outbox } from '../packet/outbox.js';
 import { DropCounters } from '../packet/verdict.js';
@@ -42,6 +43,8 @@ export class Core {
   readonly options: TranslatorOptions;
   readonly counters = new Counters();
   readonly drops = new DropCounters();
+  /** Connections whose SYN was refused, by tuple, with the verdict: the rest of them is no mid-stream flow. */
+  readonly refusals = new SetCache(512);
   /** Milliseconds, never going back. */
   now = 0;
   /** Of the packet at work: octets that were on the wire behind its end. */

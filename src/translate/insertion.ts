@@ -194,7 +194,7 @@ export const SHIFT = 0;
 export const KEEP = 1;
 /** The header took its place. */
 export const REPLACED = 2;
-/** It reaches from before S past S. */
+/** It reaches from before S past S, or is a bare ACK in fragments: no TCP sends these. */
 export const STRADDLES = 3;
 export const NO_ROOM = 4;
 
@@ -217,6 +217,7 @@ export function beforeClient(c: Core, ip: number, l4: number, f: number, dataLen
     return sendHeader(c, ip, l4, f, false) ? SHIFT : NO_ROOM;
   }
   if (dataLength === 0 && (flags & tcp.FIN) === 0) {
+    if (c.fragmented) return STRADDLES; // a header in pieces: nothing to take the place of
     if (d > 0 || (status & F.HEADER_ASSUMED) !== 0) return SHIFT;
     return sendHeader(c, ip, l4, f, true) ? REPLACED : NO_ROOM;
   }

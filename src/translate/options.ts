@@ -41,7 +41,7 @@ export const TIMEOUT_PROFILES = {
   capture: {
     tcpHalfOpenMs: 7_440_000,
     tcpEstablishedMs: 86_400_000,
-    tcpClosingMs: 240_000,
+    tcpClosingMs: 86_400_000,
     udpMs: 86_400_000,
     fragmentMs: 30_000,
     portHoldMs: 120_000,

@@ -3,6 +3,7 @@
  * call into header insertion. The client's numbering is kept throughout; the backend's differs by the header.
  */
 import * as F from '../flow/flow-table.js';
+import { VALUE } from '../flow/set-cache.js';
 import { TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
 import { drop, FORWARD } from '../packet/verdict.js';
 import { delta32 } from '../wire/checksum.js';
@@ -27,6 +28,12 @@ const OUT_OF_SCRATCH = drop('out-of-scratch');
 /** What a stream may be ahead of S before comparisons with S are retired, and what of it must be acknowledged. */
 const PAST = 0x40000000;
 const PAST_ACKED = 0x30000000;
+
+/** How long the rest of a connection shares the fate of its refused SYN. */
+const REFUSAL_MS = 7_440_000;
+
+/** Where a SYN-ACK names none (RFC 9293 section 3.7.1). */
+const DEFAULT_MSS = 536;
 
 /** Shift of a window scale option is at most 14 (RFC 7323 section 2.3). */
 const MAX_SCALE = 14;
@@ -64,6 +71,8 @@ export function fromConsumer(
     const refused = refusedOptions(b, l4);
     if (refused !== FORWARD) return refused;
     const ports = (tcp.sourcePort(b, l4) << 16) | tcp.destinationPort(b, l4);
+    const before = c.refusals.find(network, ipv4.source(b, ip), ipv4.destination(b, ip), ports, 0, c.now, REFUSAL_MS);
+    if (before >= 0) return c.refusals.cells[before + VALUE]!;
     f = openFlow(c, network, ipv4.PROTOCOL_TCP, ipv4.source(b, ip), ipv4.destination(b, ip), ports, F.MIDSTREAM);
     if (f < 0) return f;
   }
@@ -86,7 +95,6 @@ export function fromConsumer(
       replaced = what === insertion.REPLACED;
       shift = what !== insertion.KEEP;
       status = r[at + F.STATUS]!;
-      if (c.fragmented && replaced) return TCP_MALFORMED;
     } else if (
       d > PAST &&
       (status & F.PAST_START) === 0 &&
@@ -159,7 +167,7 @@ function clientSyn(
   const seq = tcp.sequence(b, l4);
   const start = (seq + 1) | 0;
   let f = found;
-  let passes = false; // as a segment of the flow there is, which the backend will challenge
+  let passes = false; // unchanged, for the backend to challenge (RFC 5961 section 4)
   if (f >= 0) {
     const at = f * F.STRIDE;
     const state = r[at + F.STATUS]! & F.STATE_MASK;
@@ -188,11 +196,7 @@ function clientSyn(
   const status = r[at + F.STATUS]!;
   let from = ip;
   let to = end;
-  if (passes) {
-    const moved = insertion.toBackend(seq, distance(r[at + F.START]!, seq), status);
-    tcp.setSequence(b, l4, moved);
-    c.deltaRest += delta32(seq, moved);
-  } else {
+  if (!passes) {
     readScale(c, l4, at, 8);
     if (status >>> F.HEADER_SHIFT !== 0) {
       blankMptcp(c, l4);
@@ -287,15 +291,22 @@ function blankFastOpen(c: Core, l4: number): void {
 function backendSynAck(c: Core, l4: number, f: number): number {
   const { slab: b, r } = c;
   const at = f * F.STRIDE;
-  const status = r[at + F.STATUS]!;
-  const length = status >>> F.HEADER_SHIFT;
-  const state = status & F.STATE_MASK;
+  const length = r[at + F.STATUS]! >>> F.HEADER_SHIFT;
   if (length !== 0) {
     const mss = tcp.findOption(b, l4, tcp.OPTION_MSS);
     const timestamps = tcp.findOption(b, l4, tcp.OPTION_TIMESTAMPS) >= 0 ? 12 : 0;
-    if (mss >= 0 && b[mss + 1] === 4 && get16(b, mss + 2) < length + timestamps) return MSS_BELOW_HEADER;
+    const room = mss >= 0 && b[mss + 1] === 4 ? get16(b, mss + 2) : DEFAULT_MSS;
+    if (room < length + timestamps) return MSS_BELOW_HEADER;
     blankMptcp(c, l4);
+    // An acknowledgment of nothing that this stream sent: the backend knows nothing of it and takes the SYN that was
+    // passed unchanged for what it is, a new connection's.
+    const a = distance(r[at + F.START]!, tcp.acknowledgment(b, l4));
+    const sent = length + distance(r[at + F.START]!, r[at + F.CLIENT_NEXT]!);
+    if ((r[at + F.STATUS]! & F.STATE_MASK) === F.ESTABLISHED && (a < 0 || a > sent)) {
+      restart(c, f, tcp.acknowledgment(b, l4));
+    }
   }
+  const state = r[at + F.STATUS]! & F.STATE_MASK;
   if (state === F.SYN_SENT || state === F.SYN_RECEIVED) {
     readScale(c, l4, at, 0);
     // Scaling holds only when both sides offered it (RFC 7323 section 2.2).

@@ -12,6 +12,7 @@
 import * as F from '../flow/flow-table.js';
 import type { FlowTable } from '../flow/flow-table.js';
 import { P_FLOW, P_STRIDE } from '../flow/pending-headers.js';
+import { VALUE } from '../flow/set-cache.js';
 import { type Outbox, TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
 import { drop, type DropCounters, FORWARD } from '../packet/verdict.js';
 import * as ipv4 from '../wire/ipv4.js';
@@ -104,7 +105,10 @@ export class Translator {
    */
   fromConsumer(ip: number, end: number, network: number, missing = 0, partial = false): number {
     const verdict = this.consumerPacket(ip, end, network, missing, partial);
-    if (verdict < 0) this.core.drops.add(verdict);
+    if (verdict < 0) {
+      this.core.drops.add(verdict);
+      if (this.core.options.midstream === 'translate') this.noteRefusal(ip, end, network, verdict);
+    }
     return verdict;
   }
 
@@ -169,6 +173,17 @@ export class Translator {
       n++;
     }
     return n;
+  }
+
+  /** Keeps the verdict of a dropped SYN, as far as there is one to read, for the rest of its connection. */
+  private noteRefusal(ip: number, end: number, network: number, verdict: number): void {
+    const c = this.core;
+    const b = c.slab;
+    if (end - ip < ipv4.MIN_HEADER || ipv4.protocol(b, ip) !== ipv4.PROTOCOL_TCP) return;
+    const l4 = ip + ipv4.headerLength(b, ip);
+    if (end - l4 < tcpHeader.MIN_HEADER || (tcpHeader.flags(b, l4) & tcpHeader.SYN) === 0) return;
+    const entry = c.refusals.put(network, ipv4.source(b, ip), ipv4.destination(b, ip), get32(b, l4), 0, c.now);
+    c.refusals.cells[entry + VALUE] = verdict;
   }
 
   private consumerPacket(ip: number, end: number, network: number, missing: number, partial: boolean): number {
