@@ -99,13 +99,13 @@ export function sendHeader(c: Core, ip: number, l4: number, f: number, replaces:
   writeHeader(c, payload, at);
   b[to + 8] = b[to + 8]! - 1;
   const flags = tcp.flags(b, l4);
+  tcp.setUrgentPointer(b, to4, 0); // it would point into the header, and its octet would leave the stream
   if (replaces) {
-    tcp.setFlags(b, to4, flags | tcp.PSH);
+    tcp.setFlags(b, to4, (flags & ~tcp.URG) | tcp.PSH);
   } else {
     ipv4.setIdentification(b, to, 0);
     ipv4.setFlagsAndOffset(b, to, ipv4.DONT_FRAGMENT);
     tcp.setFlags(b, to4, tcp.ACK | tcp.PSH);
-    tcp.setUrgentPointer(b, to4, 0);
     if ((flags & tcp.ACK) === 0) tcp.setAcknowledgment(b, to4, r[at + F.CLIENT_ACK]!);
   }
   tcp.setSequence(b, to4, r[at + F.START]!);

@@ -95,6 +95,8 @@ export function fromConsumer(
       replaced = what === insertion.REPLACED;
       shift = what !== insertion.KEEP;
       status = r[at + F.STATUS]!;
+    } else if (d < 0 && dataLength > -d && (status & F.PAST_START) === 0) {
+      return TCP_MALFORMED;
     } else if (
       d > PAST &&
       (status & F.PAST_START) === 0 &&

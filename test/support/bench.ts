@@ -1,0 +1,151 @@
+/**
+ * A translator on the bench: packets go in one at a time, what comes out is looked at as plain Buffers. Every packet
+ * that comes out must have sound lengths and checksums, unless the test says that it put in one that had not.
+ */
+import assert from 'node:assert/strict';
+import { TO_PROVIDER } from '../../src/packet/outbox.js';
+import { FORWARD, HELD, reasonOf, REASONS } from '../../src/packet/verdict.js';
+import type { TranslatorOptions } from '../../src/translate/options.js';
+import type { EndpointSpec, LinkSpec, RuleSpec, Topology } from '../../src/translate/topology.js';
+import { Translator } from '../../src/translate/translator.js';
+import { faults } from './dissect.js';
+
+export interface Sent {
+  readonly to: 'provider' | 'consumer';
+  /** Consumer network; 0 towards the provider. */
+  readonly network: number;
+  readonly octets: Buffer;
+  readonly missing: number;
+}
+
+export interface Outcome {
+  /** 'forward', 'held' or the reason of the drop. */
+  readonly verdict: string;
+  readonly sent: readonly Sent[];
+}
+
+export interface Circumstances {
+  readonly network?: number;
+  readonly missing?: number;
+  readonly partial?: boolean;
+  /** False: the packet's checksums or lengths are wrong on purpose, so what comes out is not judged. */
+  readonly sound?: boolean;
+  /** Octets of the frame behind the packet. */
+  readonly trailer?: number;
+}
+
+const IN = 64;
+const ROOM = 300_000;
+
+export class Bench {
+  readonly t: Translator;
+  private readonly slab = Buffer.alloc(IN + ROOM + (1 << 20));
+  private now = 0;
+
+  constructor(topology: Topology, options: Partial<TranslatorOptions> = {}) {
+    const from = IN + ROOM;
+    this.t = new Translator(topology, this.slab, from, this.slab.length, { maxFlows: 4096, ...options });
+    this.t.start(0);
+  }
+
+  /** A packet seen in a consumer network. */
+  client(packet: Uint8Array, how: Circumstances = {}): Outcome {
+    const end = this.put(packet, how);
+    return this.outcome(this.t.fromConsumer(IN, end, how.network ?? 0, how.missing, how.partial), how);
+  }
+
+  /** A packet seen on the provider's side. */
+  backend(packet: Uint8Array, how: Circumstances = {}): Outcome {
+    const end = this.put(packet, how);
+    return this.outcome(this.t.fromProvider(IN, end, how.missing, how.partial), how);
+  }
+
+  /** Lets time go by. @returns what timers sent */
+  pass(ms: number): Sent[] {
+    const sent: Sent[] = [];
+    this.now += ms;
+    let done = false;
+    while (!done) {
+      this.t.begin();
+      done = this.t.advance(this.now);
+      sent.push(...this.collect(true));
+    }
+    return sent;
+  }
+
+  /** How often packets were dropped for a reason. */
+  drops(reason: (typeof REASONS)[number][0]): number {
+    return this.t.drops.toJSON()[reason] ?? 0;
+  }
+
+  private put(packet: Uint8Array, how: Circumstances): number {
+    this.t.begin();
+    this.slab.fill(0xa5, 0, IN + packet.length + 64);
+    this.slab.set(packet, IN);
+    return IN + packet.length + (how.trailer ?? 0);
+  }
+
+  private outcome(verdict: number, how: Circumstances): Outcome {
+    const sound = (how.sound ?? true) && how.partial !== true && (how.missing ?? 0) === 0;
+    const sent = this.collect(sound);
+    if (verdict < 0) {
+      assert.ok(-verdict <= REASONS.length, `verdict ${verdict}`);
+      return { verdict: reasonOf(verdict), sent };
+    }
+    assert.ok(verdict === FORWARD || verdict === HELD, `verdict ${verdict}`);
+    return { verdict: verdict === HELD ? 'held' : 'forward', sent };
+  }
+
+  private collect(sound: boolean): Sent[] {
+    const { outbox } = this.t;
+    return Array.from({ length: outbox.count }, (_, i) => {
+      const offset = outbox.offset[i]!;
+      const octets = Buffer.from(this.slab.subarray(offset, offset + outbox.length[i]!));
+      if (sound) assert.deepEqual(faults(octets), [], `packet ${i}: ${octets.toString('hex')}`);
+      const to = outbox.side[i] === TO_PROVIDER ? 'provider' : 'consumer';
+      return { to, network: outbox.network[i]!, octets, missing: outbox.missing[i]! };
+    });
+  }
+}
+
+/** A dotted address as the number that topologies hold. */
+export const address = (dotted: string): number => dotted.split('.').reduce((n, part) => n * 256 + Number(part), 0);
+
+export const rule = (fields: Partial<RuleSpec> = {}): RuleSpec => ({
+  protocol: 6,
+  frontendPort: 0,
+  backendPort: 0,
+  backends: [address('10.1.0.4')],
+  distribution: 'Default',
+  idleTimeoutMs: 240_000,
+  tcpReset: false,
+  ...fields,
+});
+
+export const endpoint = (fields: Partial<EndpointSpec> = {}): EndpointSpec => ({
+  name: 'pe',
+  network: 0,
+  address: address('10.9.0.4'),
+  linkId: 536892189,
+  approved: true,
+  ...fields,
+});
+
+/** One consumer network, one endpoint 10.9.0.4, backend 10.1.0.4 behind NAT address 192.0.2.1; PROXY in Azure's form. */
+export const link = (fields: Partial<LinkSpec> = {}): LinkSpec => ({
+  name: 'link',
+  natAddresses: [address('192.0.2.1')],
+  natPortFirst: 1024,
+  natPortCount: 64_000,
+  proxy: { dialect: 'azure' },
+  rules: [rule(), rule({ protocol: 17 })],
+  destination: null,
+  idleTimeoutMs: 240_000,
+  endpoints: [endpoint()],
+  ...fields,
+});
+
+export const topology = (...links: LinkSpec[]): Topology => ({
+  networks: ['a', 'b'],
+  links: links.length === 0 ? [link()] : links,
+});
