@@ -22,6 +22,8 @@ const P_NEXT = 8;
 const P_PREVIOUS = 9;
 /** 1 while the timer is set. */
 export const P_TIMER = 10;
+/** When it is due, milliseconds modulo 2^32: the wheel fires early what lies past its horizon. */
+export const P_DUE = 11;
 
 export class PendingHeaders {
   readonly records: Int32Array;
@@ -31,7 +33,7 @@ export class PendingHeaders {
 
   constructor(capacity: number) {
     this.records = new Int32Array(capacity * P_STRIDE);
-    // 32 ms a tick, 16 s ahead: six doublings from 200 ms end at 12.8 s.
+    // 32 ms a tick, 16 s ahead: from 200 ms, no time-out is longer.
     this.wheel = new TimerWheel(5, 512, this.records, P_STRIDE, P_NEXT, P_PREVIOUS);
   }
 

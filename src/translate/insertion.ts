@@ -135,21 +135,33 @@ function remember(c: Core, f: number, ip: number, l4: number): void {
     q[pat + P.P_TSECR] = get32(b, ts + 6);
     q[pat + P.P_HAS_TIMESTAMPS] = 1;
   }
-  if (q[pat + P.P_TIMER] === 0) {
+  if (q[pat + P.P_TIMER] === 0 && q[pat + P.P_TRIES]! < MAX_TRIES) {
     q[pat + P.P_RTO] = Math.min(3000, Math.max(200, 2 * (r[at + F.SCALES]! >>> 16)));
-    q[pat + P.P_TIMER] = 1;
-    c.pending.wheel.set(p, c.now + q[pat + P.P_RTO]!);
+    setTimer(c, p, q[pat + P.P_RTO]!);
   }
+}
+
+function setTimer(c: Core, p: number, ms: number): void {
+  const q = c.pending.records;
+  const pat = p * P.P_STRIDE;
+  q[pat + P.P_TIMER] = 1;
+  q[pat + P.P_DUE] = (c.now + ms) | 0;
+  c.pending.wheel.set(p, c.now + ms);
 }
 
 /** Header transmissions by timer, at most. */
 const MAX_TRIES = 6;
 
-/** Pending header `p` is due: sends it again and doubles its time-out, or gives up. */
+/** The timer of pending header `p` has fired: sends it again and doubles its time-out, or gives up. */
 export function fireHeaderTimer(c: Core, p: number): void {
   const { slab: b, r } = c;
   const q = c.pending.records;
   const pat = p * P.P_STRIDE;
+  const early = (q[pat + P.P_DUE]! - (c.now | 0)) | 0;
+  if (early > 0) {
+    setTimer(c, p, early);
+    return;
+  }
   q[pat + P.P_TIMER] = 0;
   const f = q[pat + P.P_FLOW]!;
   const at = f * F.STRIDE;
@@ -184,8 +196,7 @@ export function fireHeaderTimer(c: Core, p: number): void {
   q[pat + P.P_TRIES]!++;
   if (q[pat + P.P_TRIES]! >= MAX_TRIES) return;
   q[pat + P.P_RTO] = q[pat + P.P_RTO]! * 2;
-  q[pat + P.P_TIMER] = 1;
-  c.pending.wheel.set(p, c.now + q[pat + P.P_RTO]!);
+  setTimer(c, p, q[pat + P.P_RTO]!);
 }
 
 /** What `beforeClient` decides for the client's segment itself. */

@@ -348,7 +348,7 @@ function trackClient(
   if ((flags & tcp.RST) !== 0) {
     // Exactly what the backend expects, or what the client sent last; anything else is at most challenged (RFC 5961).
     const exact = seq === r[at + F.SERVER_ACK] || seq === r[at + F.CLIENT_NEXT];
-    if (state !== F.CLOSING && (exact || state === F.MIDSTREAM)) c.setState(f, F.CLOSING);
+    if (exact || state === F.MIDSTREAM) reset(c, f, state);
     return;
   }
   r[at + F.WINDOWS] = (window << 16) | (r[at + F.WINDOWS]! & 0xffff);
@@ -364,6 +364,12 @@ function trackClient(
     r[at + F.STATUS] = r[at + F.STATUS]! | F.CLIENT_FIN;
     if ((status & F.SERVER_FIN) !== 0 && state !== F.CLOSING) c.setState(f, F.CLOSING);
   }
+}
+
+/** A valid RST ends the connection, and with it the header's retransmission. */
+function reset(c: Core, f: number, state: number): void {
+  c.dropPending(f * F.STRIDE);
+  if (state !== F.CLOSING) c.setState(f, F.CLOSING);
 }
 
 function trackServer(
@@ -383,7 +389,7 @@ function trackServer(
   if ((flags & tcp.RST) !== 0) {
     const refused = state === F.SYN_SENT && (flags & tcp.ACK) !== 0 && ack === r[at + F.START];
     const exact = state !== F.SYN_SENT && (seq === r[at + F.CLIENT_ACK] || seq === r[at + F.SERVER_NEXT]);
-    if (state !== F.CLOSING && (refused || exact || state === F.MIDSTREAM)) c.setState(f, F.CLOSING);
+    if (refused || exact || state === F.MIDSTREAM) reset(c, f, state);
     return;
   }
   r[at + F.WINDOWS] = (r[at + F.WINDOWS]! & ~0xffff) | window;
