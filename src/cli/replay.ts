@@ -1,124 +1,95 @@
-/** `culvert replay`: a capture in, the translated captures out. */
+/** `culvert replay`: the command line; what it does is loaded when it is called. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { loadLab } from '../config/index.js';
-import { CulvertError } from '../errors.js';
-import { type AdoptOptions } from '../replay/adopt.js';
-import { Replay, type ReplayPlan } from '../replay/replay.js';
-import { reportOf } from '../replay/report.js';
-import { optionsOf } from '../replay/settings.js';
-import { TIMEOUT_PROFILES } from '../translate/options.js';
-import type { ProxySpec } from '../translate/topology.js';
-import { expandPool, parseCidr } from '../wire/address.js';
 
-interface Flags {
-  config?: string;
-  provider?: string;
-  consumer?: string;
-  providerIn?: string;
-  adopt?: boolean;
-  natPool: string;
-  backendNet: string;
-  linkid?: number;
-  dialect: 'azure' | 'aws' | 'gcp' | 'custom';
-  proxy: boolean;
-  midstream?: 'drop' | 'translate';
-  seed?: number;
-  network?: string;
-  fixChecksums?: boolean;
-  check?: boolean;
-  json?: boolean;
-  quiet?: boolean;
+export interface ReplayFlags {
+  readonly config?: string;
+  readonly adopt?: true;
+  readonly provider?: string;
+  readonly consumer?: string;
+  readonly providerIn?: string;
+  readonly network?: string;
+  readonly natPool?: string;
+  readonly backendNet?: string;
+  readonly linkid?: number;
+  readonly dialect?: 'azure' | 'aws' | 'gcp' | 'custom';
+  readonly tlv?: readonly { readonly type: number; readonly value: Uint8Array }[];
+  readonly crc32c?: true;
+  /** false with `--no-proxy`. */
+  readonly proxy: boolean;
+  readonly timeouts?: 'azure' | 'rfc' | 'capture';
+  readonly midstream?: 'drop' | 'translate';
+  readonly fastOpen?: 'strip' | 'carry';
+  readonly seed?: number;
+  readonly fixChecksums?: true;
+  readonly check?: true;
+  readonly json?: true;
+  readonly quiet?: true;
 }
 
-const NAT_PORT_FIRST = 1024;
-const NAT_PORT_COUNT = 64000;
-/** Largest IPv4 packet: a recording knows no MTU. */
-const NO_MTU = 65535;
+export const DEFAULT_NAT_POOL = '198.18.0.0/29';
+export const DEFAULT_BACKEND_NET = '198.19.0.0/16';
+
+const EXAMPLES = `
+Examples:
+  culvert replay in.pcap --adopt --provider out.pcap --consumer ret.pcap --check
+  culvert replay in.pcapng --config lab.yaml --provider out.pcapng --consumer ret.pcapng --json
+  tcpdump -w - | culvert replay - --adopt --linkid 7 --provider - > out.pcap
+
+Exit codes: 0 done, 1 --check found a problem, 2 usage, 3 unreadable input, 4 truncated or corrupt input (what came
+before it was translated), 5 configuration, 6 output not writable, 70 a fault of culvert's, 130 and 143 interrupted.`;
 
 export function registerReplay(program: Command): void {
   program
     .command('replay')
-    .argument('<capture>')
-    .option('--config <lab>')
-    .option('--provider <file>')
-    .option('--consumer <file>')
-    .option('--provider-in <file>')
-    .option('--adopt')
-    .option('--nat-pool <pool>', '', '198.18.0.0/29')
-    .option('--backend-net <cidr>', '', '198.19.0.0/16')
-    .option('--linkid <n>', '', unsigned32)
-    .addOption(new Option('--dialect <name>').choices(['azure', 'aws', 'gcp', 'custom']).default('azure'))
-    .option('--no-proxy')
-    .addOption(new Option('--midstream <policy>').choices(['drop', 'translate']))
-    .option('--seed <n>', '', unsigned32)
-    .option('--network <name>')
-    .option('--fix-checksums')
-    .option('--check')
-    .option('--json')
-    .option('--quiet')
-    .action(async (input: string, flags: Flags) => {
-      const plan = planOf(input, flags);
-      const result = await Replay.run(plan);
-      const report = reportOf(plan, result);
-      process.stdout.write(JSON.stringify(report, null, 1) + '\n');
-      if (result.warnings.length > 0) process.exitCode = 4;
+    .description('translate a capture: the consumer side in, the provider side and the return traffic out')
+    .argument('<capture>', 'pcap or pcapng, .gz too; - for standard input')
+    .option('--config <lab>', 'lab file (YAML or JSON) with services, endpoints and backends')
+    .option('--adopt', 'no configuration: every server in the capture becomes a private endpoint')
+    .option('--provider <file>', 'write the provider side here: translated and lifted packets (.pcapng, else pcap)')
+    .option('--consumer <file>', 'write the return traffic to the consumer here')
+    .option('--provider-in <file>', 'capture of the provider’s side, merged by time, in place of lifting')
+    .option('--network <name>', 'consumer network of the capture; else pcapng interface names tell')
+    .option('--nat-pool <pool>', `with --adopt: NAT addresses, CIDR or list (${DEFAULT_NAT_POOL})`)
+    .option('--backend-net <cidr>', `with --adopt: backends get addresses from here (${DEFAULT_BACKEND_NET})`)
+    .option('--linkid <n>', 'with --adopt: one LINKID for all; else one a service, from 1001 on', unsigned32)
+    .addOption(
+      new Option('--dialect <name>', 'with --adopt: whose PROXY header').choices(['azure', 'aws', 'gcp', 'custom']),
+    )
+    .option('--tlv <type=value>', 'with --dialect custom: a TLV, 0xEA=text or 0xEA=0x0a0b; repeatable', tlv, undefined)
+    .option('--crc32c', 'with --dialect custom: add a checksum TLV')
+    .option('--no-proxy', 'with --adopt: NAT alone, no header')
+    .addOption(
+      new Option('--timeouts <profile>', 'with --adopt: idle limits (capture)').choices(['azure', 'rfc', 'capture']),
+    )
+    .addOption(
+      new Option('--midstream <policy>', 'TCP without a SYN (translate with --adopt)').choices(['drop', 'translate']),
+    )
+    .addOption(new Option('--fast-open <policy>', 'SYN with data (carry with --adopt)').choices(['strip', 'carry']))
+    .option('--seed <n>', 'decides the order of NAT ports (1)', unsigned32)
+    .option('--fix-checksums', 'repair wrong TCP and UDP checksums instead of keeping them wrong')
+    .option('--check', 'verify the outputs by an independent pass')
+    .option('--json', 'print the report as JSON')
+    .option('--quiet', 'print nothing but errors')
+    .addHelpText('after', EXAMPLES)
+    .action(async (input: string, flags: ReplayFlags) => {
+      const { replay } = await import('./replay-action.js');
+      process.exitCode = await replay(input, flags);
     });
 }
 
 function unsigned32(text: string): number {
-  const n = Number(text);
-  if (!Number.isInteger(n) || n < 0 || n > 0xffffffff) throw new InvalidArgumentError('want 0 to 4294967295');
+  const n = /^(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i.test(text) ? Number(text) : -1;
+  if (n < 0 || n > 0xffffffff) throw new InvalidArgumentError('It is a number from 0 to 4294967295.');
   return n;
 }
 
-export function planOf(input: string, flags: Flags): ReplayPlan {
-  const common = {
-    input,
-    providerInput: flags.providerIn ?? null,
-    provider: flags.provider ?? null,
-    consumer: flags.consumer ?? null,
-    fixChecksums: flags.fixChecksums === true,
-  };
-  if (flags.adopt === true) {
-    const pool = expandPool(flags.natPool);
-    const backendNet = parseCidr(flags.backendNet);
-    if (backendNet === null) throw new CulvertError('USAGE', `--backend-net: ${flags.backendNet} is no CIDR`);
-    const adopt: AdoptOptions = {
-      natAddresses: pool,
-      natPortFirst: NAT_PORT_FIRST,
-      natPortCount: NAT_PORT_COUNT,
-      backendNet,
-      linkId: flags.linkid ?? null,
-      proxy: flags.proxy ? proxyOf(flags.dialect) : null,
-      idleTimeoutMs: TIMEOUT_PROFILES.capture.tcpEstablishedMs,
-    };
-    return {
-      ...common,
-      topology: { networks: ['capture'], links: [] },
-      adopt,
-      options: {
-        timeouts: TIMEOUT_PROFILES.capture,
-        midstream: flags.midstream ?? 'translate',
-        fastOpen: 'carry',
-        providerMtu: NO_MTU,
-        seed: flags.seed ?? 1,
-        headerTimer: flags.providerIn !== undefined,
-      },
-      network: 0,
-    };
-  }
-  const lab = loadLab(flags.config!);
-  return {
-    ...common,
-    topology: lab.topology,
-    adopt: null,
-    options: { ...optionsOf(lab.settings), providerMtu: NO_MTU, headerTimer: flags.providerIn !== undefined },
-    network: lab.topology.networks.length === 1 ? 0 : null,
-  };
-}
+type Tlvs = NonNullable<ReplayFlags['tlv']>;
 
-function proxyOf(dialect: Flags['dialect']): ProxySpec {
-  if (dialect === 'aws') return { dialect, endpointId: '' };
-  if (dialect === 'custom') return { dialect, tlvs: [], crc32c: true };
-  return { dialect };
+function tlv(text: string, before: Tlvs | undefined): Tlvs {
+  const match = /^(0x[0-9a-f]{1,2}|[0-9]{1,3})=(.*)$/is.exec(text);
+  const type = match === null ? -1 : Number(match[1]);
+  if (match === null || type > 255) throw new InvalidArgumentError('It is TYPE=VALUE, the type from 0 to 255.');
+  const value = match[2]!;
+  const hex = /^0x((?:[0-9a-f]{2})*)$/i.exec(value);
+  return [...(before ?? []), { type, value: hex === null ? Buffer.from(value) : Buffer.from(hex[1]!, 'hex') }];
 }

@@ -1,0 +1,32 @@
+/** A progress bar on a terminal for inputs that take a while. */
+import { SingleBar } from 'cli-progress';
+
+/** Shown for inputs from this size on: a smaller one is done before a bar could be read. */
+const LONG_OCTETS = 64 << 20;
+
+export interface Progress {
+  update(packets: number, octets: number, size: number): void;
+  stop(): void;
+}
+
+export function progressBar(silent: boolean): Progress {
+  let bar: SingleBar | null = null;
+  return {
+    update: (packets, octets, size) => {
+      if (silent || !process.stderr.isTTY || size < LONG_OCTETS) return;
+      if (bar === null) {
+        bar = new SingleBar({
+          format: '{bar} {percentage} % | {packets} packets | {eta_formatted} to go',
+          stream: process.stderr,
+          clearOnComplete: true,
+          hideCursor: true,
+        });
+        bar.start(size, 0, { packets: 0 });
+      }
+      bar.update(octets, { packets });
+    },
+    stop: () => {
+      bar?.stop();
+    },
+  };
+}
