@@ -10,7 +10,7 @@ import { UsageError } from './failure.js';
 import { progressBar } from './progress.js';
 import { planReplay } from './replay-plan.js';
 import { replayTable } from './replay-table.js';
-import type { ReplayFlags } from './replay.js';
+import type { ReplayFlags } from './replay-flags.js';
 import { interruptible } from './signals.js';
 
 /** @returns the exit code */

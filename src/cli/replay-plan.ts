@@ -6,7 +6,7 @@ import { TIMEOUT_PROFILES, type TranslatorOptions } from '../translate/options.j
 import type { ProxySpec, Topology } from '../translate/topology.js';
 import { expandPool, parseCidr } from '../wire/address.js';
 import { UsageError } from './failure.js';
-import { DEFAULT_BACKEND_NET, DEFAULT_NAT_POOL, type ReplayFlags } from './replay.js';
+import { DEFAULT_BACKEND_NET, DEFAULT_NAT_POOL, type ReplayFlags } from './replay-flags.js';
 
 /** RFC-free choice of ours, as in a lab file: 64,000 ports from 1024 on. */
 const NAT_PORT_FIRST = 1024;
