@@ -377,7 +377,9 @@ export function stripSyn(c: Core, ip: number, l4: number, end: number): number {
       tcp.setChecksum(b, l4, 0);
       const initial = pseudoHeader(ipv4.source(b, ip), ipv4.destination(b, ip), ipv4.PROTOCOL_TCP, total - (l4 - ip));
       tcp.setChecksum(b, l4, sum(b, l4, dataAt, initial) ^ 0xffff);
+      c.deltaRest = 0; // the options as they are now are in the sum
       c.missing = 0;
+      c.partial = false;
     }
     ipv4.setTotalLength(b, ip, bare);
     c.counters.fastOpenStripped++;

@@ -200,9 +200,10 @@ function clientSyn(
   let to = end;
   if (!passes) {
     readScale(c, l4, at, 8);
+    const data = segment - tcp.headerLength(b, l4);
+    let passed = data;
     if (status >>> F.HEADER_SHIFT !== 0) {
       blankMptcp(c, l4);
-      const data = segment - tcp.headerLength(b, l4);
       const carried =
         data > 0 && c.options.fastOpen === 'carry' && !c.fragmented && !c.partial
           ? insertion.carrySyn(c, ip, l4, end, f)
@@ -210,15 +211,18 @@ function clientSyn(
       if (carried >= 0) {
         to = carried + (end - ip) + (status >>> F.HEADER_SHIFT);
         from = carried;
-        r[at + F.CLIENT_NEXT] = (start + data) | 0;
+        // A backend that does not take the data sees it next without a bare ACK before it: with the header again.
+        r[at + F.STATUS] = r[at + F.STATUS]! | F.DATA_SENT;
       } else {
         if (c.fragmented) return TCP_MALFORMED;
+        passed = 0;
         if (data > 0 || c.options.fastOpen === 'strip') {
           blankFastOpen(c, l4);
           to = insertion.stripSyn(c, ip, l4, end);
         }
       }
     }
+    if (((start + passed - r[at + F.CLIENT_NEXT]!) | 0) > 0) r[at + F.CLIENT_NEXT] = (start + passed) | 0;
     r[at + F.SEEN] = c.now | 0;
   }
   tcpToProvider(c, from, from + (l4 - ip), at, c.deltaLength, c.deltaRest);
@@ -387,7 +391,8 @@ function trackServer(
   const state = status & F.STATE_MASK;
   r[at + F.SEEN] = c.now | 0;
   if ((flags & tcp.RST) !== 0) {
-    const refused = state === F.SYN_SENT && (flags & tcp.ACK) !== 0 && ack === r[at + F.START];
+    const ofSyn = ack === r[at + F.START] || ack === r[at + F.CLIENT_NEXT]; // without or with the data that it carried
+    const refused = state === F.SYN_SENT && (flags & tcp.ACK) !== 0 && ofSyn;
     const exact = state !== F.SYN_SENT && (seq === r[at + F.CLIENT_ACK] || seq === r[at + F.SERVER_NEXT]);
     if (refused || exact || state === F.MIDSTREAM) reset(c, f, state);
     return;
