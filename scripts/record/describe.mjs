@@ -52,6 +52,20 @@ namespaces by \`npm run fixtures:record\` (Linux, as root), and what the transla
 README tells how it was recorded and what it holds. The recorder checks every claim before it replaces a
 capture; the expected outputs are written by \`npm run fixtures:update\` alone.
 
+A case is run as \`culvert replay in.pcap --adopt\`, with \`--config lab.yaml\` in place of \`--adopt\` where the folder
+has a lab file, or with the \`args\` of its \`options.json\`. \`variants.json\` names further runs with the \`args\` that
+each adds; their files carry the variant's name.
+
+| file | what |
+|---|---|
+| \`out.provider.pcap\`, \`out.consumer.pcap\` | the expected outputs (\`.pcapng\` where the input is one) |
+| \`….pcap.sha256\` | in place of an output above 32 KiB: its SHA-256, as \`sha256sum\` writes it |
+| \`counters.json\` | the expected report of \`--json\` without file names, and the exit code |
+| \`in.backend.pcap\` | for \`--provider-in\`: the backends' packets out of the case's own provider side |
+
+With digests in place of the larger outputs the folder holds half of what it would; to look at such an output, run the
+case. A test holds every run to its expectation, octet for octet.
+
 | case | what |
 |---|---|
 ${cases.map((kase) => `| [${kase.name}](${kase.name}/README.md) | ${kase.title} |`).join('\n')}
