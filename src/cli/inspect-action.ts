@@ -7,7 +7,7 @@ import { EXIT } from './exit-codes.js';
 import type { InspectFlags } from './inspect-flags.js';
 import { LineOutput } from './line-output.js';
 
-/** @throws CulvertError as `CaptureReader.open` does; USAGE, CAPTURE_WRITE_FAILED */
+/** @throws CulvertError as `CaptureReader.open` does; USAGE */
 export async function runInspect(file: string, flags: InspectFlags): Promise<void> {
   const reader = await CaptureReader.open(file);
   const output = new LineOutput(process.stdout);
@@ -25,15 +25,17 @@ export async function runInspect(file: string, flags: InspectFlags): Promise<voi
       },
       output,
     );
-    await output.end();
+    await output.settle();
     if (hasForgottenFlows) {
-      process.stderr.write('culvert: more flows at a time than are remembered: some were counted or numbered twice\n');
+      process.stderr.write(
+        'culvert: more flows at a time than are remembered: some may have been counted or numbered twice\n',
+      );
     }
     if (reader.warning !== null) {
       process.stderr.write(`culvert: ${reader.warning.code}: ${reader.warning.message}\n`);
       process.exitCode = EXIT.truncatedInput;
     }
-    if (isStreamMissing && !output.isClosed) throw new CulvertError('USAGE', missing(flags, streams));
+    if (isStreamMissing) throw new CulvertError('USAGE', missing(flags, streams));
   } finally {
     await reader.close();
   }

@@ -99,6 +99,11 @@ export class Direction {
     return relative === 1 || this.#finder !== null;
   }
 
+  /** Gives back what the direction holds of the budget of unfinished headers. */
+  forget(): void {
+    this.#finder?.drop();
+  }
+
   /** Takes `[from, to)` out of the holes; false where it was none of them. */
   #fill(from: number, to: number): boolean {
     let touched = false;

@@ -41,8 +41,6 @@ export interface InspectSink {
   write(text: string): void;
   /** Whether `settle` has something to do that should not wait. */
   readonly isFull: boolean;
-  /** Whether nobody reads any more. */
-  readonly isClosed: boolean;
   /** Lets the output go out. */
   settle(): Promise<void>;
 }
@@ -109,7 +107,7 @@ class Inspection {
 
   /** Whether another packet is of use. */
   wantsMore(): boolean {
-    return this.#shown < this.#options.limit && !this.#sink.isClosed;
+    return this.#shown < this.#options.limit;
   }
 
   /** Takes the reader's packet. */

@@ -55,12 +55,12 @@ export class ProxyFinder {
   segment(sequence: number, b: Buffer, from: number, end: number): ProxyFinding | null {
     const pending = this.#pending;
     if (sequence === 1) {
-      this.#drop();
+      this.drop();
       return this.#try(b, from, end);
     }
     if (pending?.length !== sequence - 1) return null;
     const joined = Buffer.concat([pending, b.subarray(from, end)]);
-    this.#drop();
+    this.drop();
     return this.#try(joined, 0, joined.length);
   }
 
@@ -78,7 +78,8 @@ export class ProxyFinder {
     return null;
   }
 
-  #drop(): void {
+  /** Gives up what there is of an unfinished header. */
+  drop(): void {
     this.#budget.octets -= this.#pending?.length ?? 0;
     this.#pending = null;
   }

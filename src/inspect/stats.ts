@@ -216,7 +216,10 @@ export function statsText(report: StatsReport): string {
     ['PROXY headers', proxyCounts(report.proxyHeaders)],
     ...report.linkIds
       .slice(0, MAX_LINK_IDS_SHOWN)
-      .map(({ linkId, streams }): [string, string] => [`LINKID ${linkId}`, `${streams} streams`]),
+      .map(({ linkId, streams }): [string, string] => [
+        `LINKID ${linkId}`,
+        `${streams} ${streams === 1 ? 'stream' : 'streams'}`,
+      ]),
     ...report.topTalkers.map(({ address, packets, octets }): [string, string] => [
       address,
       `${packets} packets, ${octets} octets`,

@@ -36,8 +36,11 @@ class Stream {
 export class StreamTable {
   /** TCP streams so far. */
   streams = 0;
-  readonly #tcp = new TwoGenerations<string, Stream>(CAPACITY);
-  readonly #udp = new TwoGenerations<string, true>(CAPACITY);
+  readonly #tcp = new TwoGenerations<string, Stream>(CAPACITY, (stream) => {
+    stream.lower.forget();
+    stream.higher.forget();
+  });
+  readonly #udp = new TwoGenerations<string, true>(CAPACITY, () => undefined);
   readonly #budget: PendingBudget = { octets: 0 };
 
   /** Whether there were too many flows at a time to remember them all, so that some were numbered or counted twice. */
@@ -105,6 +108,8 @@ export class StreamTable {
     const isSynAck = (segment.header.flags & (tcp.SYN | tcp.ACK)) === (tcp.SYN | tcp.ACK);
     const stream = new Stream(++this.streams, isFromLower !== isSynAck);
     if (known !== undefined && (segment.header.flags & tcp.SYN) !== 0) frame.notes.push('ports reused');
+    known?.lower.forget();
+    known?.higher.forget();
     this.#tcp.set(flow, stream);
     return stream;
   }

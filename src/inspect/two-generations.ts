@@ -6,12 +6,17 @@ export class TwoGenerations<K, V> {
   /** Whether anything was let go so far. */
   hasForgotten = false;
   readonly #capacity: number;
+  readonly #onForget: (value: V) => void;
   #young = new Map<K, V>();
   #old = new Map<K, V>();
 
-  /** @param capacity entries kept for certain; at most twice as many are there */
-  constructor(capacity: number) {
+  /**
+   * @param capacity entries kept for certain; at most twice as many are there
+   * @param onForget is given each value that is let go
+   */
+  constructor(capacity: number, onForget: (value: V) => void) {
     this.#capacity = capacity;
+    this.#onForget = onForget;
   }
 
   get(key: K): V | undefined {
@@ -27,6 +32,7 @@ export class TwoGenerations<K, V> {
   set(key: K, value: V): void {
     if (this.#young.size >= this.#capacity && !this.#young.has(key)) {
       if (this.#old.size > 0) this.hasForgotten = true;
+      for (const forgotten of this.#old.values()) this.#onForget(forgotten);
       this.#old = this.#young;
       this.#young = new Map();
     }

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { PLAIN } from '../../../src/inspect/colour.js';
+import { decodeFrame } from '../../../src/inspect/decode.js';
+import { Follower } from '../../../src/inspect/follow.js';
 import { StreamContent } from '../../../src/inspect/stream-content.js';
+import { StreamTable } from '../../../src/inspect/streams.js';
 import { ACK, fragments, SYN, tcpPacket, type TcpFields } from '../../support/packets.js';
 import { inspectPackets } from './run.js';
 
@@ -72,6 +76,34 @@ describe('inspect --follow', () => {
   it('shows control characters of text as dots', async () => {
     const { lines } = await inspectPackets([...OPEN, client(1, 'a\u0085b\u202ec\n')], FOLLOW);
     assert.deepEqual(lines.slice(2), ['> a·b·c']);
+  });
+
+  it('begins with the data of a SYN', async () => {
+    const open = client(0, 'first\n', { flags: SYN });
+    const { lines } = await inspectPackets([open, client(7, 'second\n')], FOLLOW);
+    assert.deepEqual(lines.slice(2), ['> first', '> second']);
+  });
+
+  it('keeps a header that comes in pieces, though the read buffer is used again', () => {
+    const table = new StreamTable();
+    const written: string[] = [];
+    const follower = new Follower({ stream: 1, json: false, palette: PLAIN }, (text) => written.push(text));
+    const slab = Buffer.alloc(2048);
+    const packets = [...OPEN, client(1, AZURE.subarray(0, 20)), client(50, 'later'), client(21, AZURE.subarray(20))];
+    packets.push(client(37, 'thirteen more'));
+    for (const [i, packet] of packets.entries()) {
+      slab.fill(0xee);
+      packet.copy(slab);
+      const info = {
+        ...{ frame: i + 1, seconds: 0, nanoseconds: 0, linkType: 101, interfaceIndex: 0, comment: '' },
+        ...{ originalLength: packet.length, capturedLength: packet.length },
+      };
+      const frame = decodeFrame(info, slab, 0, packet.length);
+      assert.ok(frame.ip !== null && frame.transport?.kind === 'tcp');
+      follower.add(frame, table.follow(frame, frame.ip, frame.transport));
+    }
+    follower.end();
+    assert.match(written.join(''), /LINKID 536893213 \(36 octets\)\]\n> thirteen more\n> later\n$/);
   });
 
   it('tells that there is no such stream', async () => {

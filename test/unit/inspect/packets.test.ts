@@ -67,6 +67,12 @@ describe('inspect: a line a packet', () => {
     assert.match(line, /network unreachable len 19 ! the quoted packet is cut off$/);
   });
 
+  it('does not read ports behind the end of a quoted packet', async () => {
+    const about = tcpPacket(ENDS);
+    const line = await lineOf(icmpError({ src: '10.0.0.1', dst: '10.0.0.5', about, quote: 23 }));
+    assert.match(line, /about \[TCP 10\.0\.0\.5 > 10\.0\.0\.4\]$/);
+  });
+
   it('shows IPv4 options', async () => {
     const ipOptions = Buffer.from('94040000', 'hex');
     assert.match(await lineOf(udpPacket({ ...ENDS, ipOptions })), /\(router-alert 0000\)$/);
@@ -162,6 +168,11 @@ describe('inspect: what is wrong with a packet', () => {
   it('says so when the IP length is more than the frame', async () => {
     const packet = udpPacket({ ...ENDS, payload: 'x' }).subarray(0, 28);
     assert.match(await lineOf(packet), /! IP length 29, but the frame has 28 octets/);
+  });
+
+  it('takes no more than the frame for the length of a packet', async () => {
+    const packet = ipv4Packet(132, ENDS, Buffer.alloc(30)).subarray(0, 40);
+    assert.match(await lineOf(packet), /SCTP 10\.0\.0\.5 > 10\.0\.0\.4 len 20 ! IP length 50/);
   });
 
   it('keeps the ports of a TCP header that makes no sense', async () => {

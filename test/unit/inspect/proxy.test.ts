@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { ProxyFinder } from '../../../src/inspect/proxy-finder.js';
+import { TwoGenerations } from '../../../src/inspect/two-generations.js';
 import { encode, TLV } from '../../../src/wire/proxy/index.js';
 import { ACK, PSH, SYN, tcpPacket, type TcpFields } from '../../support/packets.js';
 import { inspectJson, inspectPackets } from './run.js';
@@ -37,6 +39,11 @@ describe('inspect: PROXY headers', () => {
     assert.match(lines[3]!, /\| PROXY v2 .* LINKID 536893213$/);
   });
 
+  it('does not join pieces that do not follow each other', async () => {
+    const { lines } = await inspectPackets([syn, data(1, AZURE.subarray(0, 5)), data(10, AZURE.subarray(5))]);
+    assert.doesNotMatch(lines.join(), /PROXY/);
+  });
+
   it('shows one sent again, and counts it once', async () => {
     const packets = [syn, data(1, AZURE), data(1, AZURE)];
     const { lines } = await inspectPackets(packets);
@@ -46,7 +53,7 @@ describe('inspect: PROXY headers', () => {
       stats.some((line) => /^PROXY headers +1 v2, 0 v1, 1 sent again$/.test(line)),
       stats.join('\n'),
     );
-    assert.ok(stats.some((line) => /^LINKID 536893213 +1 streams$/.test(line)));
+    assert.ok(stats.some((line) => /^LINKID 536893213 +1 stream$/.test(line)));
   });
 
   it('does not look for it in the middle of a stream', async () => {
@@ -88,5 +95,27 @@ describe('inspect: PROXY headers', () => {
     );
     const local = encode({ command: 'LOCAL', family: 'unspec', transport: 'unspec' });
     assert.match((await inspectPackets([syn, data(1, local)])).lines[1]!, /\| PROXY v2 LOCAL$/);
+  });
+});
+
+describe('inspect: unfinished PROXY headers', () => {
+  it('take no room for streams that are forgotten', () => {
+    const budget = { octets: 0 };
+    const table = new TwoGenerations<number, ProxyFinder>(10, (finder) => finder.drop());
+    for (let i = 0; i < 1000; i++) {
+      const finder = new ProxyFinder(budget);
+      table.set(i, finder);
+      assert.equal(finder.segment(1, AZURE, 0, 20), null);
+      assert.ok(budget.octets <= 20 * 20, `${budget.octets} octets after ${i}`);
+    }
+    assert.ok(budget.octets > 0);
+  });
+
+  it('take no more than their budget', () => {
+    const budget = { octets: 16 * 1024 * 1024 - 10 };
+    const finder = new ProxyFinder(budget);
+    finder.segment(1, AZURE, 0, 20);
+    assert.equal(finder.segment(21, AZURE, 20, 36), null);
+    assert.equal(budget.octets, 16 * 1024 * 1024 - 10);
   });
 });

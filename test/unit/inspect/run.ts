@@ -29,7 +29,6 @@ export interface Output {
 export class Kept {
   text = '';
   readonly isFull = false;
-  readonly isClosed = false;
 
   write(text: string): void {
     this.text += text;
