@@ -25,6 +25,9 @@ export const P_TIMER = 10;
 /** When it is due, milliseconds modulo 2^32: the wheel fires early what lies past its horizon. */
 export const P_DUE = 11;
 
+/** Header transmissions by timer, at most. */
+export const MAX_TRIES = 6;
+
 export class PendingHeaders {
   readonly records: Int32Array;
   readonly wheel: TimerWheel;
@@ -46,6 +49,14 @@ export class PendingHeaders {
     this.records.fill(0, at, at + P_STRIDE);
     this.records[at + P_FLOW] = flow;
     return p;
+  }
+
+  /** Ends the sending by timer for good; what is remembered stays. */
+  stop(p: number): void {
+    const at = p * P_STRIDE;
+    if (this.records[at + P_TIMER] === 1) this.wheel.cancel(p);
+    this.records[at + P_TIMER] = 0;
+    this.records[at + P_TRIES] = MAX_TRIES;
   }
 
   release(p: number): void {

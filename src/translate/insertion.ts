@@ -39,7 +39,7 @@ import { delta16, delta32, fold, pseudoHeader, sum, swapped } from '../wire/chec
 import * as ipv4 from '../wire/ipv4.js';
 import { get32, set32 } from '../wire/octets.js';
 import { sealTemplate } from '../wire/proxy/index.js';
-import { distance } from '../wire/seq.js';
+import { before, distance } from '../wire/seq.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 
@@ -127,15 +127,21 @@ function remember(c: Core, f: number, ip: number, l4: number): void {
   }
   const q = c.pending.records;
   const pat = p * P.P_STRIDE;
-  q[pat + P.P_ACK] = (tcp.flags(b, l4) & tcp.ACK) !== 0 ? tcp.acknowledgment(b, l4) : r[at + F.CLIENT_ACK]!;
-  q[pat + P.P_WINDOW_TTL_TOS] = (tcp.window(b, l4) << 16) | (ipv4.ttl(b, ip) << 8) | ipv4.tos(b, ip);
-  const ts = tcp.findOption(b, l4, tcp.OPTION_TIMESTAMPS);
-  if (ts >= 0 && b[ts + 1] === 10) {
-    q[pat + P.P_TSVAL] = get32(b, ts + 2);
-    q[pat + P.P_TSECR] = get32(b, ts + 6);
-    q[pat + P.P_HAS_TIMESTAMPS] = 1;
+  const option = tcp.findOption(b, l4, tcp.OPTION_TIMESTAMPS);
+  const ts = option >= 0 && b[option + 1] === 10 ? option : -1;
+  // A late packet's time stamp must not replace a newer one: the backend, which has seen that, would refuse every header
+  // sent with the old one from then on (PAWS, RFC 7323 section 5.3).
+  const late = ts >= 0 && q[pat + P.P_HAS_TIMESTAMPS] === 1 && before(get32(b, ts + 2), q[pat + P.P_TSVAL]!);
+  if (!late) {
+    q[pat + P.P_ACK] = (tcp.flags(b, l4) & tcp.ACK) !== 0 ? tcp.acknowledgment(b, l4) : r[at + F.CLIENT_ACK]!;
+    q[pat + P.P_WINDOW_TTL_TOS] = (tcp.window(b, l4) << 16) | (ipv4.ttl(b, ip) << 8) | ipv4.tos(b, ip);
+    if (ts >= 0) {
+      q[pat + P.P_TSVAL] = get32(b, ts + 2);
+      q[pat + P.P_TSECR] = get32(b, ts + 6);
+      q[pat + P.P_HAS_TIMESTAMPS] = 1;
+    }
   }
-  if (q[pat + P.P_TIMER] === 0 && q[pat + P.P_TRIES]! < MAX_TRIES) {
+  if (q[pat + P.P_TIMER] === 0 && q[pat + P.P_TRIES]! < P.MAX_TRIES) {
     q[pat + P.P_RTO] = Math.min(3000, Math.max(200, 2 * (r[at + F.SCALES]! >>> 16)));
     setTimer(c, p, q[pat + P.P_RTO]!);
   }
@@ -149,12 +155,8 @@ function setTimer(c: Core, p: number, ms: number): void {
   c.pending.wheel.set(p, c.now + ms);
 }
 
-/** Header transmissions by timer, at most. */
-const MAX_TRIES = 6;
-
 /** The timer of pending header `p` has fired: sends it again and doubles its time-out, or gives up. */
 export function fireHeaderTimer(c: Core, p: number): void {
-  const { slab: b, r } = c;
   const q = c.pending.records;
   const pat = p * P.P_STRIDE;
   const early = (q[pat + P.P_DUE]! - (c.now | 0)) | 0;
@@ -163,40 +165,60 @@ export function fireHeaderTimer(c: Core, p: number): void {
     return;
   }
   q[pat + P.P_TIMER] = 0;
+  sendRemembered(c, p);
+  q[pat + P.P_TRIES]!++;
+  if (q[pat + P.P_TRIES]! >= P.MAX_TRIES) return;
+  q[pat + P.P_RTO] = q[pat + P.P_RTO]! * 2;
+  setTimer(c, p, q[pat + P.P_RTO]!);
+}
+
+/** Sends pending header `p` by what is remembered of the packet that called for it first. @returns false when there is no room */
+function sendRemembered(c: Core, p: number): boolean {
+  const { slab: b, r } = c;
+  const q = c.pending.records;
+  const pat = p * P.P_STRIDE;
   const f = q[pat + P.P_FLOW]!;
   const at = f * F.STRIDE;
   const length = r[at + F.STATUS]! >>> F.HEADER_SHIFT;
   const options = q[pat + P.P_HAS_TIMESTAMPS] === 1 ? 12 : 0;
   const total = ipv4.MIN_HEADER + tcp.MIN_HEADER + options + length;
   const ip = c.scratch(total);
-  if (ip >= 0) {
-    const l4 = ip + ipv4.MIN_HEADER;
-    const payload = l4 + tcp.MIN_HEADER + options;
-    const packed = q[pat + P.P_WINDOW_TTL_TOS]!;
-    b.fill(0, ip, payload);
-    b[ip] = 0x45;
-    b[ip + 1] = packed & 0xff;
-    ipv4.setFlagsAndOffset(b, ip, ipv4.DONT_FRAGMENT);
-    b[ip + 8] = ((packed >>> 8) & 0xff) - 1;
-    b[ip + 9] = ipv4.PROTOCOL_TCP;
-    tcp.setSequence(b, l4, r[at + F.START]!);
-    tcp.setAcknowledgment(b, l4, q[pat + P.P_ACK]!);
-    tcp.setHeaderLength(b, l4, tcp.MIN_HEADER + options);
-    tcp.setFlags(b, l4, tcp.ACK | tcp.PSH);
-    tcp.setWindow(b, l4, packed >>> 16);
-    if (options > 0) {
-      set32(b, l4 + 20, 0x0101080a); // NOP, NOP, timestamps, length 10
-      set32(b, l4 + 24, q[pat + P.P_TSVAL]!);
-      set32(b, l4 + 28, q[pat + P.P_TSECR]!);
-    }
-    writeHeader(c, payload, at);
-    finish(c, ip, l4, payload + length, at, ipv4.PROTOCOL_TCP);
-    if (c.outbox.add(ip, total, 0, TO_PROVIDER, 0)) headerSent(c, f);
+  if (ip < 0) return false;
+  const l4 = ip + ipv4.MIN_HEADER;
+  const payload = l4 + tcp.MIN_HEADER + options;
+  const packed = q[pat + P.P_WINDOW_TTL_TOS]!;
+  b.fill(0, ip, payload);
+  b[ip] = 0x45;
+  b[ip + 1] = packed & 0xff;
+  ipv4.setFlagsAndOffset(b, ip, ipv4.DONT_FRAGMENT);
+  b[ip + 8] = ((packed >>> 8) & 0xff) - 1;
+  b[ip + 9] = ipv4.PROTOCOL_TCP;
+  tcp.setSequence(b, l4, r[at + F.START]!);
+  tcp.setAcknowledgment(b, l4, q[pat + P.P_ACK]!);
+  tcp.setHeaderLength(b, l4, tcp.MIN_HEADER + options);
+  tcp.setFlags(b, l4, tcp.ACK | tcp.PSH);
+  tcp.setWindow(b, l4, packed >>> 16);
+  if (options > 0) {
+    set32(b, l4 + 20, 0x0101080a); // NOP, NOP, timestamps, length 10
+    set32(b, l4 + 24, q[pat + P.P_TSVAL]!);
+    set32(b, l4 + 28, q[pat + P.P_TSECR]!);
   }
-  q[pat + P.P_TRIES]!++;
-  if (q[pat + P.P_TRIES]! >= MAX_TRIES) return;
-  q[pat + P.P_RTO] = q[pat + P.P_RTO]! * 2;
-  setTimer(c, p, q[pat + P.P_RTO]!);
+  writeHeader(c, payload, at);
+  finish(c, ip, l4, payload + length, at, ipv4.PROTOCOL_TCP);
+  if (!c.outbox.add(ip, total, 0, TO_PROVIDER, 0)) return false;
+  headerSent(c, f);
+  return true;
+}
+
+/**
+ * Sends the header before an RST. Many an RST has no options, while a backend that agreed on timestamps may discard any
+ * other segment without them (RFC 7323 section 3.2): then those remembered go with the header.
+ */
+function sendBeforeReset(c: Core, ip: number, l4: number, f: number): boolean {
+  const p = c.r[f * F.STRIDE + F.PENDING]!;
+  const stamped = p >= 0 && c.pending.records[p * P.P_STRIDE + P.P_HAS_TIMESTAMPS] === 1;
+  if (stamped && tcp.findOption(c.slab, l4, tcp.OPTION_TIMESTAMPS) < 0) return sendRemembered(c, p);
+  return sendHeader(c, ip, l4, f, false);
 }
 
 /** What `beforeClient` decides for the client's segment itself. */
@@ -225,7 +247,7 @@ export function beforeClient(c: Core, ip: number, l4: number, f: number, dataLen
   if ((flags & tcp.RST) !== 0) {
     if (d > 0) return SHIFT;
     if (!sent) return KEEP;
-    return sendHeader(c, ip, l4, f, false) ? SHIFT : NO_ROOM;
+    return sendBeforeReset(c, ip, l4, f) ? SHIFT : NO_ROOM;
   }
   if (dataLength === 0 && (flags & tcp.FIN) === 0) {
     if (c.fragmented) return STRADDLES; // a header in pieces: nothing to take the place of

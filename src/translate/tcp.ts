@@ -370,9 +370,13 @@ function trackClient(
   }
 }
 
-/** A valid RST ends the connection, and with it the header's retransmission. */
+/**
+ * A valid RST ends the connection, and with it the header's retransmission by timer; what is remembered of it is for the
+ * headers before further RSTs, where the first was lost.
+ */
 function reset(c: Core, f: number, state: number): void {
-  c.dropPending(f * F.STRIDE);
+  const p = c.r[f * F.STRIDE + F.PENDING]!;
+  if (p >= 0) c.pending.stop(p);
   if (state !== F.CLOSING) c.setState(f, F.CLOSING);
 }
 
