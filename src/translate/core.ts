@@ -51,6 +51,8 @@ export class Core {
   missing = 0;
   /** Of the packet at work: its TCP or UDP checksum field holds the pseudo-header sum only (VIRTIO_NET_HDR_F_NEEDS_CSUM). */
   partial = false;
+  /** The packets are a recording's, which may lack a direction; set once. */
+  recorded = false;
   /** Of the packet at work: the ACK to S+L is inferred from a recording, no proof that the header arrived. */
   ackInferred = false;
   /** Of the packet at work: a recorded server acknowledged more than S before a header went; it speaks of an older connection. */

@@ -48,6 +48,7 @@ export class Recording {
 
   constructor(t: Translator) {
     this.t = t;
+    t.core.recorded = true;
     t.fragments.lift = (ip, end, at, delta) => {
       this.liftIp(ip, at, delta);
       return this.emit(ip, end);

@@ -86,6 +86,7 @@ export function fromConsumer(
   if (status >>> F.HEADER_SHIFT !== 0) {
     const d = distance(r[at + F.START]!, seq);
     let shift = true;
+    if (c.recorded && (status & F.HEADER_ACKED) === 0) status = withoutAcknowledgment(c, at, d);
     if ((status & F.HEADER_ACKED) === 0) {
       // MP_CAPABLE also rides on the handshake's ACK and on the first data (RFC 8684 section 3.1).
       if (tcp.headerLength(b, l4) > tcp.MIN_HEADER) blankMptcp(c, l4);
@@ -142,6 +143,19 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
   trackServer(c, f, tcp.sequence(b, l4), length, flags, tcp.acknowledgment(b, l4), tcp.window(b, l4));
   tcpToConsumer(c, ip, l4, at, c.deltaRest);
   return send(c, ip, end, at, TO_CONSUMER);
+}
+
+/**
+ * A recording of the client's direction alone acknowledges nothing; but no client gets a whole GiB past S without having
+ * been acknowledged. @returns the new status
+ */
+function withoutAcknowledgment(c: Core, at: number, d: number): number {
+  const { r } = c;
+  const status = r[at + F.STATUS]!;
+  if (d <= PAST || distance(r[at + F.START]!, r[at + F.CLIENT_NEXT]!) <= PAST) return status;
+  c.dropPending(at);
+  r[at + F.STATUS] = status | F.HEADER_ACKED | F.PAST_START;
+  return r[at + F.STATUS]!;
 }
 
 /** Puts a translated packet of a flow into the outbox. */
