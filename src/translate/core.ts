@@ -118,9 +118,10 @@ export class Core {
 
   setState(f: number, state: number): void {
     const at = f * F.STRIDE;
+    const before = this.limitMs(f);
     this.r[at + F.STATUS] = (this.r[at + F.STATUS]! & ~F.STATE_MASK) | state;
     // The timer is due at the old state's limit; only a shorter limit must be told to the wheel.
-    if (state === F.CLOSING) {
+    if (this.limitMs(f) < before) {
       this.flows.wheel.cancel(f);
       this.flows.wheel.set(f, this.now + this.limitMs(f));
     }

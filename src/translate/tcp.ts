@@ -195,7 +195,7 @@ function clientSyn(
         c.kill(f);
         f = -1;
       }
-    } else if (r[at + F.START] !== start || state === F.CLOSING) {
+    } else if (r[at + F.START] !== start || state === F.CLOSING || state === F.MIDSTREAM) {
       restart(c, f, start);
     }
   }
@@ -377,7 +377,7 @@ function trackClient(
     r[at + F.CLIENT_ACK] = ack;
   }
   if (!fresh) return;
-  if (state < F.ESTABLISHED) r[at + F.STATUS] = (r[at + F.STATUS]! & ~F.STATE_MASK) | F.ESTABLISHED;
+  if (state < F.ESTABLISHED) c.setState(f, F.ESTABLISHED);
   if ((flags & tcp.FIN) !== 0) {
     r[at + F.STATUS] = r[at + F.STATUS]! | F.CLIENT_FIN;
     if ((status & F.SERVER_FIN) !== 0 && state !== F.CLOSING) c.setState(f, F.CLOSING);
