@@ -124,6 +124,7 @@ export class Fragments {
     const newId = cells[entry + NEW_ID]!;
     ipv4.setIdentification(b, ip, newId);
     const delta = delta16(id, newId);
+    c.flow = f;
     c.r[at + F.SEEN] = c.now | 0;
     switch (cells[entry + DIRECTION]) {
       case TO_PROVIDER:

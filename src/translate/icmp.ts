@@ -79,7 +79,11 @@ export function rewriteQuote(c: Core, quote: number, end: number, at: number, ki
     rest += replace32(b, l4 + 4, toBackend(seq, distance(r[at + F.START]!, seq), status));
   } else if (inserts && kind === SERVER_TO_PROVIDER_FORM && end - l4 >= 12) {
     const ack = get32(b, l4 + 8);
-    rest += replace32(b, l4 + 8, toBackend(ack, distance(r[at + F.START]!, ack), status));
+    const d = distance(r[at + F.START]!, ack);
+    // An acknowledgment of S that was one: of the SYN, or of before the header went.
+    const isSyn = end - l4 > 13 && (tcp.flags(b, l4) & tcp.SYN) !== 0;
+    const own = d === 0 && (isSyn || (status & F.HEADER_SENT) === 0);
+    if (!own) rest += replace32(b, l4 + 8, toBackend(ack, d, status));
   }
 
   const deltas = r[at + F.DELTAS]!;
@@ -104,8 +108,9 @@ export function rewriteQuote(c: Core, quote: number, end: number, at: number, ki
   let delta = addresses + ports + rest;
   delta += adjustField(b, quote + 10, addresses);
   const field = l4 + (isTcp ? tcp.CHECKSUM : udp.CHECKSUM);
-  // A UDP checksum of 0 means none. A quote may end before a TCP checksum.
-  if (field + 2 <= end && (isTcp || get16(b, field) !== 0)) delta += adjustField(b, field, addresses + ports + rest);
+  // A quote may end before a TCP checksum.
+  if (isTcp && field + 2 <= end) delta += adjustField(b, field, addresses + ports + rest);
+  if (!isTcp) delta += adjustUdp(b, field, addresses + ports);
   return delta;
 }
 
@@ -119,6 +124,15 @@ function replace32(b: Buffer, at: number, value: number): number {
 function adjustField(b: Buffer, at: number, delta: number): number {
   const old = get16(b, at);
   const value = apply(old, delta);
+  set16(b, at, value);
+  return delta16(old, value);
+}
+
+/** A UDP checksum of 0 means none, and one that comes out 0 is written 0xffff (RFC 768). */
+function adjustUdp(b: Buffer, at: number, delta: number): number {
+  const old = get16(b, at);
+  if (old === 0) return 0;
+  const value = apply(old, delta) || 0xffff;
   set16(b, at, value);
   return delta16(old, value);
 }

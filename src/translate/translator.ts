@@ -189,6 +189,7 @@ export class Translator {
   private consumerPacket(ip: number, end: number, network: number, missing: number, partial: boolean): number {
     const c = this.core;
     const b = c.slab;
+    c.flow = -1;
     const judged = ipv4.check(b, ip, end, missing);
     if (judged !== ipv4.OK) return IP_VERDICTS[judged]!;
     const total = ipv4.packetLength(b, ip, end - ip + missing);
@@ -260,6 +261,7 @@ export class Translator {
   private providerPacket(ip: number, end: number, missing: number, partial: boolean): number {
     const c = this.core;
     const b = c.slab;
+    c.flow = -1;
     const judged = ipv4.check(b, ip, end, missing);
     if (judged !== ipv4.OK) return IP_VERDICTS[judged]!;
     const total = ipv4.packetLength(b, ip, end - ip + missing);
