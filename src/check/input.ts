@@ -77,6 +77,8 @@ export interface Stream {
   ambiguous: boolean;
   /** The provider's tuple that carries it. */
   carrier: string | null;
+  /** Octets of the header that goes before it there. */
+  headerLength: number;
 }
 
 /** All datagrams of one direction of a UDP conversation. */
@@ -194,6 +196,7 @@ export class InputIndex implements Visitor {
         acknowledgedMost: 0,
         ambiguous: false,
         carrier: null,
+        headerLength: 0,
       };
       const before = streams.at(-1);
       if (before !== undefined && fresh && isLive(before, t.sequence)) {
@@ -336,6 +339,10 @@ export function hasAcknowledged(s: Stream, acknowledgment: number): boolean {
   const at = s.acknowledgedMost + sequenceDistance((s.acknowledged + s.acknowledgedMost) | 0, acknowledgment);
   return at >= s.acknowledgedLeast && at <= s.acknowledgedMost;
 }
+
+/** The greatest acknowledgment number of the stream, -1 where it has none. */
+export const greatestAcknowledged = (s: Stream): number =>
+  s.acknowledged < 0 ? -1 : (s.acknowledged + s.acknowledgedMost) % 0x100000000;
 
 function acknowledge(s: Stream, acknowledgment: number): void {
   if (s.acknowledged === -2) return;

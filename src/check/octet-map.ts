@@ -154,7 +154,7 @@ export class OctetMap {
     if (this.bounded && end > this.octets.length) return { kind: 'beyond' };
     const gap = this.have.firstGap(offset, end);
     const known = from + gap - offset;
-    if (this.octets.compare(b, from, known, offset, gap) !== 0) {
+    if (gap > offset && this.octets.compare(b, from, known, offset, gap) !== 0) {
       for (let at = from; at < known; at++) {
         const place = offset + at - from;
         if (b[at] === this.octets[place] || this.versions.get(place)?.includes(b[at]!) === true) continue;

@@ -164,6 +164,7 @@ export class ProviderCheck implements Visitor {
     s.certain = true;
     if (s.input !== null) {
       s.input.carrier = s.key;
+      s.input.headerLength = found.length;
       this.claim(s, s.input, frame);
     }
     this.headers++;

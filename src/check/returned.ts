@@ -4,7 +4,7 @@
  */
 import type { Frame } from './frames.js';
 import type { InputIndex, Stream } from './input.js';
-import { CurrentStream, datagramKey, offsetIn } from './input.js';
+import { CurrentStream, datagramKey, greatestAcknowledged, offsetIn } from './input.js';
 import { carrierKey, nameOf, rangesText } from './names.js';
 import type { Packet, Transport } from './packet.js';
 import { ACK, SYN, TCP, UDP } from './packet.js';
@@ -20,6 +20,7 @@ export class ReturnedCheck {
   /** Streams of backends, by the tuple of the clients' packets that they answer. */
   private readonly carried = new Map<string, Stream[]>();
   private readonly used = new Set<string>();
+  private readonly unknown = new Set<string>();
   private readonly current: CurrentStream;
   private readonly provider: InputIndex;
   private readonly flows: ReturnFlows;
@@ -48,7 +49,7 @@ export class ReturnedCheck {
   /** After the last packet. */
   finish(): void {
     for (const [key, streams] of this.carried) {
-      if (!this.used.has(key)) continue;
+      if (!this.used.has(key) || this.unknown.has(key)) continue;
       for (const s of streams) {
         const missing = s.kind === 'server' ? s.required.minus(s.covered) : [];
         if (missing.length > 0) {
@@ -66,12 +67,13 @@ export class ReturnedCheck {
       this.problems.add('return-unexplained', `${this.at(frame)}: no client speaks to that server`);
       return;
     }
-    this.acknowledgments(p, t, frame, client);
     const server = this.serverOf(client, t);
-    if (server === undefined) {
+    if (client.ambiguous && client.carrier !== null) this.unknown.add(client.carrier);
+    if (server === undefined || client.ambiguous) {
       this.unchecked++;
       return;
     }
+    if (!knowsMore(server, client)) this.acknowledgments(p, t, frame, client);
     this.checked++;
     const offset = offsetIn(server, t.sequence) + ((t.flags & SYN) !== 0 ? 1 : 0);
     if (offset < 0 || t.dataAt === t.dataEnd) return;
@@ -121,6 +123,12 @@ export class ReturnedCheck {
   private at(frame: Frame): string {
     return `${this.file} frame ${String(frame.number)}`;
   }
+}
+
+/** Whether the backend acknowledged octets of the client that were not captured; what it tells is then no measure. */
+function knowsMore(server: Stream, client: Stream): boolean {
+  const greatest = greatestAcknowledged(server);
+  return greatest >= 0 && offsetIn(client, greatest) - client.headerLength > client.sent;
 }
 
 function sackEdges(p: Packet, t: Transport): number[] {
