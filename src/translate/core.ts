@@ -11,6 +11,9 @@ import { DropCounters } from '../packet/verdict.js';
 import type { TranslatorOptions } from './options.js';
 import type { Endpoint, Tables } from './tables.js';
 
+/** Octets before each packet in the slab that a device may use for the packet's virtio-net header. */
+export const HEADROOM = 16;
+
 /** Counters besides drops; doubles, so that they never wrap. */
 export class Counters {
   flowsTcp = 0;
@@ -89,11 +92,15 @@ export class Core {
     this.scratchAt = this.scratchFrom;
   }
 
-  /** Room for a packet of our own, valid until `begin`. @returns its offset in the slab, or -1 */
+  /**
+   * Room for a packet of our own, valid until `begin`, with a cleared virtio-net header before it: no offload.
+   * @returns its offset in the slab, or -1
+   */
   scratch(octets: number): number {
-    const at = this.scratchAt;
+    const at = this.scratchAt + HEADROOM;
     const next = (at + octets + 15) & ~15;
     if (next > this.scratchTo) return -1;
+    this.slab.fill(0, at - HEADROOM, at);
     this.scratchAt = next;
     return at;
   }

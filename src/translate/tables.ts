@@ -37,11 +37,11 @@ export interface Endpoint {
 
 export interface Link {
   readonly name: string;
-  readonly spec: LinkSpec;
-  /** int32 addresses. */
-  readonly natAddresses: Int32Array;
+  spec: LinkSpec;
+  /** int32 addresses that new flows may get; one that was taken out serves its live flows to their end. */
+  natAddresses: Int32Array;
   /** By protocol << 16 | port; port 0 stands for every port. */
-  readonly rules: Map<number, Rule>;
+  rules: Map<number, Rule>;
   /** Pools by backend address; one a NAT address and protocol (TCP first, then UDP). */
   readonly pools: Map<number, PortPool[]>;
 }
@@ -68,16 +68,11 @@ export class Tables {
   }
 
   addLink(spec: LinkSpec): Link {
-    const rules = new Map<number, Rule>();
-    for (const r of spec.rules) rules.set((r.protocol << 16) | r.frontendPort, compileRule(r));
-    if (spec.destination !== null) {
-      for (const protocol of [6, 17] as const) rules.set(protocol << 16, directRule(spec, protocol));
-    }
     const link: Link = {
       name: spec.name,
       spec,
       natAddresses: Int32Array.from(spec.natAddresses),
-      rules,
+      rules: compileRules(spec),
       pools: new Map(),
     };
     this.links.push(link);
@@ -126,21 +121,93 @@ export class Tables {
     const key = backend * 2 + (protocol === TCP ? 0 : 1);
     let pools = link.pools.get(key);
     if (pools === undefined) {
-      pools = Array.from(link.natAddresses, (address, i) => {
-        const order = mix(Math.imul(address, 31) ^ mix(backend + i) ^ mix(this.seed + protocol)) >>> 0;
-        const pool = new PortPool(link.spec.natPortFirst, link.spec.natPortCount, order);
-        this.poolNumbers.set(pool, this.pools.length);
-        this.pools.push(pool);
-        return pool;
-      });
+      pools = Array.from(link.natAddresses, (address, i) => this.newPool(link, address, i, backend, protocol));
       link.pools.set(key, pools);
     }
     return pools;
   }
 
+  private newPool(link: Link, address: number, i: number, backend: number, protocol: number): PortPool {
+    const order = mix(Math.imul(address, 31) ^ mix(backend + i) ^ mix(this.seed + protocol)) >>> 0;
+    const pool = new PortPool(link.spec.natPortFirst, link.spec.natPortCount, order);
+    this.poolNumbers.set(pool, this.pools.length);
+    this.pools.push(pool);
+    return pool;
+  }
+
+  /**
+   * Takes a new topology for new flows; live flows keep what they have. Networks are told by name, links by name,
+   * endpoints by network and address.
+   * @returns the endpoints whose flows are to end: gone, no longer approved, or now another link's
+   */
+  apply(topology: Topology): Endpoint[] {
+    const networks = topology.networks.map((name) => {
+      const known = this.networks.indexOf(name);
+      return known >= 0 ? known : this.networks.push(name) - 1;
+    });
+    const before = new Set(this.byAddress.flatMap((map) => [...map.values()]));
+    const ended: Endpoint[] = [];
+    const kept = new Set<Endpoint>();
+    for (const spec of topology.links) {
+      const known = this.links.find((l) => l.name === spec.name);
+      const sameHeader = known !== undefined && sameProxy(known.spec.proxy, spec.proxy);
+      const link = known ?? this.addLink(spec);
+      if (known !== undefined) this.update(known, spec);
+      for (const e of spec.endpoints) {
+        const network = networks[e.network]!;
+        const old = this.endpointAt(network, e.address | 0);
+        if (old !== undefined && old.link === link && old.linkId === e.linkId && sameHeader) {
+          kept.add(old);
+          if (old.approved && !e.approved) ended.push(old);
+          old.approved = e.approved;
+        } else {
+          // Flows of a header that has changed keep the endpoint that they began with.
+          if (old !== undefined && (old.link !== link || !e.approved)) ended.push(old);
+          if (old !== undefined) kept.add(old);
+          this.addEndpoint(link, { ...e, network });
+        }
+      }
+    }
+    for (const e of before) {
+      if (kept.has(e)) continue;
+      if (this.byAddress[e.network]?.get(e.address) === e) this.byAddress[e.network]!.delete(e.address);
+      e.approved = false;
+      ended.push(e);
+    }
+    return ended;
+  }
+
+  private update(link: Link, spec: LinkSpec): void {
+    const old = [...link.natAddresses];
+    link.spec = spec;
+    link.rules = compileRules(spec);
+    link.natAddresses = Int32Array.from(spec.natAddresses);
+    for (const [key, pools] of link.pools) {
+      const backend = Math.floor(key / 2);
+      const protocol = (key & 1) === 0 ? TCP : 17;
+      link.pools.set(
+        key,
+        Array.from(link.natAddresses, (a, i) => pools[old.indexOf(a)] ?? this.newPool(link, a, i, backend, protocol)),
+      );
+    }
+  }
+
   poolNumber(pool: PortPool): number {
     return this.poolNumbers.get(pool)!;
   }
+}
+
+const text = (proxy: LinkSpec['proxy']): string =>
+  JSON.stringify(proxy, (_, value: unknown) => (value instanceof Uint8Array ? [...value] : value));
+const sameProxy = (a: LinkSpec['proxy'], b: LinkSpec['proxy']): boolean => text(a) === text(b);
+
+function compileRules(spec: LinkSpec): Map<number, Rule> {
+  const rules = new Map<number, Rule>();
+  for (const r of spec.rules) rules.set((r.protocol << 16) | r.frontendPort, compileRule(r));
+  if (spec.destination !== null) {
+    for (const protocol of [6, 17] as const) rules.set(protocol << 16, directRule(spec, protocol));
+  }
+  return rules;
 }
 
 function compileRule(spec: RuleSpec): Rule {
