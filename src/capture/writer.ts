@@ -129,7 +129,7 @@ export class CaptureWriter {
    * writing fails
    */
   reserve(maxLength: number): number {
-    if (this.pos + this.overhead + maxLength > this.to) this.flush(maxLength + this.overhead);
+    if (this.pos + this.overhead + maxLength > this.to) this.makeRoom(maxLength + this.overhead);
     return this.pos + this.headerLength;
   }
 
@@ -207,11 +207,19 @@ export class CaptureWriter {
   }
 
   /**
+   * Writes out what is buffered, and leaves the file without its name still.
+   * @throws CulvertError as `create` does; there is no file then
+   */
+  flush(): void {
+    if (this.pos > this.from) this.writeOut();
+  }
+
+  /**
    * Writes out the rest and gives the file its name.
    * @throws CulvertError as `create` does; there is no file then
    */
   close(): void {
-    if (this.pos > this.from) this.writeOut();
+    this.flush();
     this.target.close();
   }
 
@@ -248,7 +256,7 @@ export class CaptureWriter {
     this.octets += octets.length;
   }
 
-  private flush(needed: number): void {
+  private makeRoom(needed: number): void {
     if (needed > this.to - this.from) {
       throw new CulvertError(
         'CAPTURE_RECORD_TOO_LARGE',

@@ -6,6 +6,7 @@ import { EXIT } from './exit-codes.js';
 import { report } from './failure.js';
 import { registerInspect } from './inspect.js';
 import { registerReplay } from './replay.js';
+import { endBySignal } from './signals.js';
 
 const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -30,4 +31,5 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+  endBySignal(process.exitCode);
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { checkReplay, type CheckReport } from '../check/index.js';
+import { unlessAborted } from '../replay/abort.js';
 import { Replay, type ReplayPlan, type ReplayResult } from '../replay/replay.js';
 import { reportOf, type ReplayReport } from '../replay/report.js';
 import { EXIT } from './exit-codes.js';
@@ -36,15 +37,19 @@ export async function replay(input: string, flags: ReplayFlags): Promise<number>
           };
     const bar = progressBar(flags.quiet === true || flags.json === true);
     const result = await interruptible((signal) =>
-      Replay.run(plan, (packets, octets, size) => {
-        signal.throwIfAborted();
-        bar.update(packets, octets, size);
-      }),
+      Replay.run(
+        plan,
+        (packets, octets, size) => {
+          bar.update(packets, octets, size);
+        },
+        signal,
+      ),
     ).finally(() => {
       bar.stop();
     });
     for (const w of result.warnings) say(`warning: ${w.code}: ${w.message}\n`);
-    const check = flags.check === true ? await verify(plan, result) : null;
+    const check =
+      flags.check === true ? await interruptible((signal) => unlessAborted(verify(plan, result), signal)) : null;
     print(flags, reportOf(planned.plan, result), check);
     if (check !== null && !check.ok) return EXIT.checkFailed;
     return result.warnings.length > 0 ? EXIT.truncatedInput : EXIT.ok;
@@ -55,12 +60,16 @@ export async function replay(input: string, flags: ReplayFlags): Promise<number>
 
 async function verify(plan: ReplayPlan, result: ReplayResult): Promise<CheckReport> {
   const { tables } = result.translator;
-  const azure = new Map<number, number>();
+  // The check asks by address alone. Where consumer networks overlap, that tells nothing: null, not checked.
+  const linkIds = new Map<number, number | null>();
+  const headers = new Map<number, boolean>();
   for (const e of tables.endpoints) {
-    // Overlapping networks may have two endpoints at one address: then the address alone tells no LINKID.
-    const known = azure.get(e.address >>> 0);
-    const unsure = e.link.spec.proxy?.dialect !== 'azure' || (known !== undefined && known !== e.linkId);
-    azure.set(e.address >>> 0, unsure ? 0 : e.linkId);
+    if (plan.network !== null && e.network !== plan.network) continue;
+    const address = e.address >>> 0;
+    const linkId = e.link.spec.proxy?.dialect === 'azure' ? e.linkId : null;
+    const known = linkIds.get(address);
+    linkIds.set(address, known === undefined || known === linkId ? linkId : null);
+    headers.set(address, headers.get(address) === true || e.link.spec.proxy !== null);
   }
   return checkReplay({
     input: plan.input,
@@ -68,8 +77,9 @@ async function verify(plan: ReplayPlan, result: ReplayResult): Promise<CheckRepo
     consumer: plan.consumer,
     providerInput: plan.providerInput,
     natPool: tables.links.flatMap((l) => l.spec.natAddresses.map((base) => ({ base, prefix: 32 }))),
-    proxy: tables.links.some((l) => l.spec.proxy !== null),
-    linkIdOf: (address) => azure.get(address) ?? null,
+    proxy: (address) => headers.get(address) === true,
+    linkIdOf: (address) => linkIds.get(address) ?? null,
+    ...(plan.network === null ? { networkOf: (name: string) => tables.networks.indexOf(name) } : {}),
   });
 }
 

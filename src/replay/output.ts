@@ -46,6 +46,11 @@ export class Output {
     this.writer?.commit(length, length + missing, seconds, nanoseconds, network);
   }
 
+  /** Writes what is buffered. */
+  flush(): void {
+    this.writer?.flush();
+  }
+
   close(): void {
     this.writer?.close();
   }

@@ -18,6 +18,7 @@ import { LIFTED, Recording } from '../translate/recording.js';
 import type { Topology } from '../translate/topology.js';
 import { Translator } from '../translate/translator.js';
 import { LINK_NOT_IPV4, LINK_TRUNCATED, locateIpv4 } from '../wire/link.js';
+import { unlessAborted } from './abort.js';
 import { type AdoptOptions, Adopter } from './adopt.js';
 import { RecordingClock } from './clock.js';
 import { complete, IP_CHECKSUM, L4_CHECKSUM, L4_PARTIAL, L4_REPAIRED, TOTAL_LENGTH } from './offload.js';
@@ -41,7 +42,7 @@ export interface ReplayPlan {
 }
 
 /**
- * Told now and then how far the input has been read; what it throws ends the replay.
+ * Told now and then how far the input has been read.
  * @param octets of the input's file, compressed ones where it is
  * @param size of the input, or -1 when it cannot be known
  */
@@ -92,6 +93,7 @@ const SKIPPED = 3;
 
 export class Replay {
   private readonly plan: ReplayPlan;
+  private readonly signal: AbortSignal | undefined;
   private readonly slab: Buffer;
   private readonly t: Translator;
   private readonly recording: Recording;
@@ -111,8 +113,9 @@ export class Replay {
   private original = -1;
   private originalEnd = -1;
 
-  private constructor(plan: ReplayPlan) {
+  private constructor(plan: ReplayPlan, signal: AbortSignal | undefined) {
     this.plan = plan;
+    this.signal = signal;
     this.writeFrom = plan.providerInput === null ? READ : 2 * READ;
     this.aside = this.writeFrom + 2 * WRITE;
     const scratch = this.aside + ASIDE;
@@ -127,38 +130,40 @@ export class Replay {
 
   /**
    * Runs a whole replay.
-   * @throws CulvertError when the input is no capture or an output cannot be written; nothing is left under the outputs'
-   *   names then
+   * @param signal ends it when aborted, also while an input waits for its writer
+   * @throws CulvertError when the input is no capture or an output cannot be written, and the signal's reason; nothing is
+   *   left under the outputs' names then
    */
-  static async run(plan: ReplayPlan, onProgress?: OnProgress): Promise<ReplayResult> {
-    return new Replay(plan).run(onProgress);
+  static async run(plan: ReplayPlan, onProgress?: OnProgress, signal?: AbortSignal): Promise<ReplayResult> {
+    return new Replay(plan, signal).run(onProgress);
   }
 
   private async run(onProgress?: OnProgress): Promise<ReplayResult> {
-    const { plan, slab } = this;
-    const input = await CaptureReader.open(plan.input, { slab, from: 0, to: READ });
+    const { plan } = this;
+    const input = await this.open(plan.input, 0);
     let second: CaptureReader | null = null;
     let opened = false;
     try {
-      if (plan.providerInput !== null) {
-        second = await CaptureReader.open(plan.providerInput, { slab, from: READ, to: 2 * READ });
-      }
-      let more = await available(input);
+      if (plan.providerInput !== null) second = await this.open(plan.providerInput, READ);
+      let more = await this.available(input);
       this.openOutputs(input);
       opened = true;
       if (second === null) await this.all(input, onProgress);
       else {
-        let moreSecond = await available(second);
+        let moreSecond = await this.available(second);
         while (more || moreSecond) {
           if (more && (!moreSecond || notLater(input, second))) {
             this.consumerRecord(input);
-            more = await available(input);
+            more = await this.available(input);
           } else {
             this.providerRecord(second);
-            moreSecond = await available(second);
+            moreSecond = await this.available(second);
           }
         }
       }
+      // Only what is whole gets its name: neither, where one cannot be written to its end.
+      this.provider.flush();
+      this.consumer.flush();
       this.provider.close();
       this.consumer.close();
     } catch (error) {
@@ -204,7 +209,29 @@ export class Replay {
     for (;;) {
       while (input.next()) this.consumerRecord(input);
       onProgress?.(this.packets, input.octetsRead, input.size);
-      if (!(await input.fill())) return;
+      if (!(await unlessAborted(input.fill(), this.signal))) return;
+    }
+  }
+
+  private async open(path: string, from: number): Promise<CaptureReader> {
+    const opening = CaptureReader.open(path, { slab: this.slab, from, to: from + READ });
+    try {
+      return await unlessAborted(opening, this.signal);
+    } catch (error) {
+      // It may be open yet, when its writer comes.
+      void opening.then(
+        (late) => late.close(),
+        () => undefined,
+      );
+      throw error;
+    }
+  }
+
+  /** Stands on the next packet. @returns false at the end */
+  private async available(r: CaptureReader): Promise<boolean> {
+    for (;;) {
+      if (r.next()) return true;
+      if (!(await unlessAborted(r.fill(), this.signal))) return false;
     }
   }
 
@@ -359,14 +386,6 @@ export class Replay {
   private networkOf(r: CaptureReader): number {
     const name = r.interfaces[r.interfaceIndex]?.name ?? '';
     return this.t.tables.networks.indexOf(name);
-  }
-}
-
-/** Stands on the next packet. @returns false at the end */
-async function available(r: CaptureReader): Promise<boolean> {
-  for (;;) {
-    if (r.next()) return true;
-    if (!(await r.fill())) return false;
   }
 }
 
