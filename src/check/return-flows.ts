@@ -80,8 +80,7 @@ export class ReturnFlows {
   /** After the last packet. */
   finish(problems: Problems, file: string): void {
     for (const streams of this.servers.values()) {
-      // A file that does not tell networks apart cannot tell whose octets came.
-      if (!this.networksTold && streams.some((s) => s.network !== streams[0]!.network)) continue;
+      if (this.cannotTell(streams)) continue;
       for (const s of streams) {
         // Only what answers a client that was carried for certain, and was known before the server spoke.
         if (s.kind !== 'server' || s.carrier !== null || this.clientOf(s)?.ambiguous !== false) continue;
@@ -92,12 +91,18 @@ export class ReturnFlows {
       }
     }
     for (const flows of this.answers.values()) {
+      if (this.cannotTell(flows)) continue;
       for (const flow of flows) {
         if (flow.isOpener || flow.covered >= flow.required) continue;
         const missing = String(flow.required - flow.covered);
         problems.add('return-missing', `${nameOf(flow)}: ${missing} of ${String(flow.required)} datagrams`);
       }
     }
+  }
+
+  /** A file that does not tell networks apart cannot tell whose octets came. */
+  private cannotTell(flows: readonly { readonly network: number }[]): boolean {
+    return !this.networksTold && flows.some((f) => f.network !== flows[0]!.network);
   }
 
   private clientOf(s: Stream): Stream | undefined {
