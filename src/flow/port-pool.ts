@@ -1,9 +1,11 @@
 /**
- * The ports of one NAT address towards one backend with one protocol: an exact free list. The last port is given out
- * like the first; a freed port is reused oldest first, and not before its hold is over (RFC 6888 REQ-8).
+ * The ports of one NAT address towards one backend with one protocol, exact: the last port is given out like the first,
+ * and a freed one as soon as its hold is over (RFC 6888 REQ-8), the one that was free the longest first.
  *
  * Ports never used yet are not listed: they come from a counter through a permutation (an odd stride, so that
- * consecutive flows do not get consecutive ports, RFC 6056). Memory grows with the ports ever used, not with the range.
+ * consecutive flows do not get consecutive ports, RFC 6056). Freed ones wait in a binary heap by the end of their hold:
+ * they are not freed in that order, since a hold counts from a flow's last packet and flows end with different limits.
+ * Memory grows with the ports ever used, not with the range.
  */
 export class PortPool {
   readonly first: number;
@@ -11,9 +13,9 @@ export class PortPool {
   private readonly stride: number;
   private readonly start: number;
   private fresh = 0;
+  // The heap: no entry's hold ends before that of the entry at half its place.
   private ports: Uint16Array = new Uint16Array(0);
   private usableAt: Float64Array = new Float64Array(0);
-  private head = 0;
   private freed = 0;
   /** Ports held by live flows. */
   inUse = 0;
@@ -40,36 +42,56 @@ export class PortPool {
       this.inUse++;
       return port;
     }
-    if (this.freed === 0 || this.usableAt[this.head]! > nowMs) return -1;
-    const port = this.ports[this.head]!;
-    this.head = (this.head + 1) & (this.ports.length - 1);
+    if (this.freed === 0 || this.usableAt[0]! > nowMs) return -1;
+    const port = this.ports[0]!;
     this.freed--;
+    this.sink(this.ports[this.freed]!, this.usableAt[this.freed]!);
     this.inUse++;
     return port;
   }
 
   /** Gives a port back, to be used again from `usableAtMs` on. */
   free(port: number, usableAtMs: number): void {
-    const capacity = this.ports.length;
-    if (this.freed === capacity) this.enlarge(capacity === 0 ? 16 : capacity * 2);
-    const i = (this.head + this.freed) & (this.ports.length - 1);
-    this.ports[i] = port;
-    this.usableAt[i] = usableAtMs;
-    this.freed++;
+    if (this.freed === this.ports.length) this.enlarge();
+    const { ports, usableAt } = this;
+    let i = this.freed++;
+    while (i > 0) {
+      const parent = (i - 1) >>> 1;
+      if (usableAt[parent]! <= usableAtMs) break;
+      ports[i] = ports[parent]!;
+      usableAt[i] = usableAt[parent]!;
+      i = parent;
+    }
+    ports[i] = port;
+    usableAt[i] = usableAtMs;
     this.inUse--;
   }
 
-  private enlarge(capacity: number): void {
+  /** Puts an entry where the heap's first one was. */
+  private sink(port: number, usableAtMs: number): void {
+    const { ports, usableAt, freed } = this;
+    let i = 0;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= freed) break;
+      if (child + 1 < freed && usableAt[child + 1]! < usableAt[child]!) child++;
+      if (usableAt[child]! >= usableAtMs) break;
+      ports[i] = ports[child]!;
+      usableAt[i] = usableAt[child]!;
+      i = child;
+    }
+    ports[i] = port;
+    usableAt[i] = usableAtMs;
+  }
+
+  private enlarge(): void {
+    const capacity = Math.max(16, this.ports.length * 2);
     const ports = new Uint16Array(capacity);
     const usableAt = new Float64Array(capacity);
-    for (let n = 0; n < this.freed; n++) {
-      const i = (this.head + n) & (this.ports.length - 1);
-      ports[n] = this.ports[i]!;
-      usableAt[n] = this.usableAt[i]!;
-    }
+    ports.set(this.ports);
+    usableAt.set(this.usableAt);
     this.ports = ports;
     this.usableAt = usableAt;
-    this.head = 0;
   }
 }
 

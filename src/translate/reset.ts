@@ -12,12 +12,15 @@ import { toBackend } from './insertion.js';
 const LENGTH = ipv4.MIN_HEADER + tcp.MIN_HEADER;
 const TTL = 64;
 
-/** Only an established flow is reset: both numbers are known, and the RST is exactly what each end expects. */
-export function sendIdleResets(c: Core, f: number): void {
+/**
+ * Only an established flow is reset: both numbers are known, and the RST is exactly what each end expects.
+ * @returns packets sent
+ */
+export function sendIdleResets(c: Core, f: number): number {
   const at = f * F.STRIDE;
   const { r } = c;
   const status = r[at + F.STATUS]!;
-  if ((status & F.STATE_MASK) !== F.ESTABLISHED) return;
+  if ((status & F.STATE_MASK) !== F.ESTABLISHED) return 0;
   const consumerPorts = r[at + F.CONSUMER_PORTS]!;
   const reversed = (consumerPorts << 16) | (consumerPorts >>> 16);
   reset(
@@ -42,6 +45,7 @@ export function sendIdleResets(c: Core, f: number): void {
     at,
     TO_PROVIDER,
   );
+  return 2;
 }
 
 function reset(

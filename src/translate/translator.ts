@@ -47,8 +47,11 @@ const TCP_MALFORMED = drop('tcp-malformed');
 const UDP_MALFORMED = drop('udp-malformed');
 const NO_FLOW = drop('no-flow');
 
-/** Flows looked at for expiry in one call of `advance`, so that it takes well under a millisecond. */
-const EXPIRY_BUDGET = 1024;
+/**
+ * Flows looked at and packets sent in one call of `advance`, so that it takes well under a millisecond and the outbox
+ * holds what it sends.
+ */
+const EXPIRY_BUDGET = 1000;
 
 export class Translator {
   /** State shared with the translator's own parts; not for callers. */
@@ -122,7 +125,7 @@ export class Translator {
   /**
    * Moves time, in milliseconds since any fixed moment; it never goes back. Expires idle flows and waiting fragments,
    * and puts headers that are due again, and resets of idle flows, into the outbox.
-   * @returns false when more is due than one call does: call again
+   * @returns false when more is due than one call does: send what the outbox holds, `begin`, and call again
    */
   advance(nowMs: number): boolean {
     const c = this.core;
@@ -134,18 +137,18 @@ export class Translator {
     let budget = EXPIRY_BUDGET;
     for (let p = pending.wheel.nextDue(now); p >= 0; p = pending.wheel.nextDue(now)) {
       if (c.r[pending.records[p * P_STRIDE + P_FLOW]! * F.STRIDE + F.STATUS] !== F.FREE) fireHeaderTimer(c, p);
-      if (--budget === 0) return false;
+      if (--budget <= 0) return false;
     }
     for (let f = flows.wheel.nextDue(now); f >= 0; f = flows.wheel.nextDue(now)) {
       const left = c.limitMs(f) - c.idleMs(f);
       if (left > 0) {
         flows.wheel.set(f, now + left);
       } else {
-        if ((c.r[f * F.STRIDE + F.STATUS]! & F.RESET_ON_IDLE) !== 0) sendIdleResets(c, f);
+        if ((c.r[f * F.STRIDE + F.STATUS]! & F.RESET_ON_IDLE) !== 0) budget -= sendIdleResets(c, f);
         c.end(f);
         c.counters.flowsExpired++;
       }
-      if (--budget === 0) return false;
+      if (--budget <= 0) return false;
     }
     return true;
   }

@@ -42,9 +42,10 @@ export class Bench {
   private readonly slab = Buffer.alloc(IN + ROOM + (1 << 20));
   private now = 0;
 
-  constructor(topology: Topology, options: Partial<TranslatorOptions> = {}) {
+  /** @param scratch octets in which the translator may build packets */
+  constructor(topology: Topology, options: Partial<TranslatorOptions> = {}, scratch = 1 << 20) {
     const from = IN + ROOM;
-    this.t = new Translator(topology, this.slab, from, this.slab.length, { maxFlows: 4096, ...options });
+    this.t = new Translator(topology, this.slab, from, from + scratch, { maxFlows: 4096, ...options });
     this.t.start(0);
   }
 
@@ -103,7 +104,7 @@ export class Bench {
       const octets = Buffer.from(this.slab.subarray(offset, offset + outbox.length[i]!));
       if (sound) assert.deepEqual(faults(octets), [], `packet ${i}: ${octets.toString('hex')}`);
       const to = outbox.side[i] === TO_PROVIDER ? 'provider' : 'consumer';
-      return { to, network: outbox.network[i]!, octets, missing: outbox.missing[i]! };
+      return { to, network: to === 'consumer' ? outbox.network[i]! : 0, octets, missing: outbox.missing[i]! };
     });
   }
 }
