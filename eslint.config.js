@@ -7,7 +7,7 @@ const timers = { setTimeout: 'readonly', clearTimeout: 'readonly', setInterval: 
 const globals = { ...nodeGlobals, ...timers };
 
 export default defineConfig(
-  globalIgnores(['dist/', 'coverage/', 'fixtures/']),
+  globalIgnores(['dist/', 'build/', 'coverage/', 'fixtures/']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
   {

@@ -6,6 +6,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync
 import path from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
+import { buildNative } from './build-native.mjs';
 import { isRoot, present, root, run, say, tool } from './run.mjs';
 
 /** A set-up step that failed; the message says what to do. */
@@ -150,7 +151,9 @@ export function prepare() {
     throw new SetupError(`Node 20.19 or later is needed, this is ${process.versions.node}`);
   installOsPackages(path.join(root, 'scripts', 'os-packages.txt'));
   installNodePackages();
-  // Native code is built here, when there is some: after the npm packages, before the compiler.
+  // As with OS packages: without it all but the TUN device works, and the tests that need that say so by name.
+  const native = buildNative();
+  if (!native.ok) say(`set-up: the native part of the TUN device was not built (${native.why})`);
 }
 
 /** The whole set-up; throws SetupError. */

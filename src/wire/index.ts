@@ -6,5 +6,6 @@ export * as link from './link.js';
 export * as seq from './seq.js';
 export * as tcp from './tcp.js';
 export * as udp from './udp.js';
+export * as virtioNet from './virtio-net.js';
 export * from './address.js';
 export * from './proxy/index.js';

@@ -9,6 +9,7 @@ import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } 
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Context } from 'mocha';
+import { loadAddon } from '../../src/device/tun/addon.js';
 
 /** The repository's root folder; this file runs from `dist/test/support/`. */
 export const repositoryRoot = fileURLToPath(new URL('../../../', import.meta.url));
@@ -53,6 +54,20 @@ export function needsTun(context: Context): void {
   needsRoot(context);
   if (!hasCapability(CAP_NET_ADMIN)) unmet(context, 'needs CAP_NET_ADMIN');
   if (!canOpen('/dev/net/tun')) unmet(context, 'needs /dev/net/tun');
+}
+
+/** Needs a TUN device of ours: the kernel's, and the native part that set-up builds where there is a compiler. */
+export function needsTunDevice(context: Context): void {
+  needsTun(context);
+  needsCommand(context, 'ip');
+  try {
+    loadAddon();
+  } catch (error) {
+    unmet(
+      context,
+      `needs the native part of the TUN device (${error instanceof Error ? error.message : String(error)})`,
+    );
+  }
 }
 
 /**

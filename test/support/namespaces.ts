@@ -1,0 +1,117 @@
+/** Network namespaces of a test's own: named after its process, and removed with all that is in them. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import path from 'node:path';
+import { ip } from '../../src/device/tun/ip-command.js';
+import { repositoryRoot } from './machine.js';
+
+let made = 0;
+
+export class Namespaces {
+  private readonly names: string[] = [];
+  private readonly children = new Set<ChildProcess>();
+
+  /** @returns the name of a new one */
+  add(): string {
+    const name = `culvert-test-${process.pid}-${made++}`;
+    ip('netns', 'add', name);
+    this.names.push(name);
+    return name;
+  }
+
+  /** Ends what runs in them and removes them. */
+  remove(): void {
+    for (const child of this.children) child.kill('SIGKILL');
+    this.children.clear();
+    for (const name of this.names.splice(0)) ip('netns', 'delete', name);
+  }
+
+  /** Interfaces inside, by name, `lo` left out. */
+  interfaces(name: string): { name: string; mtu: number; up: boolean; addresses: string[] }[] {
+    interface Listed {
+      ifname?: string;
+      mtu: number;
+      flags: string[];
+      addr_info: { local: string; prefixlen: number }[];
+    }
+    return (JSON.parse(ip('-n', name, '-json', 'address', 'show')) as Listed[])
+      .filter((each) => each.ifname !== undefined && each.ifname !== 'lo')
+      .map((each) => ({
+        name: each.ifname ?? '',
+        mtu: each.mtu,
+        up: each.flags.includes('UP'),
+        addresses: each.addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`),
+      }));
+  }
+
+  /** Runs a program inside, and gives what it printed once it has ended well. */
+  async run(name: string, program: string, ...args: readonly string[]): Promise<string> {
+    const child = this.spawn(name, program, ...args);
+    return await child.finished;
+  }
+
+  /** The same for a program that goes on: `line` waits for what it prints next. */
+  spawn(name: string, program: string, ...args: readonly string[]): Running {
+    const child = spawn('ip', ['netns', 'exec', name, program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.children.add(child);
+    child.once('exit', () => this.children.delete(child));
+    return new Running(child, [program, ...args].join(' '));
+  }
+
+  /** A program of ours: `dist/test/support/<script>.js`. */
+  node(name: string, script: string, ...args: readonly string[]): Running {
+    const file = path.join(repositoryRoot, 'dist', 'test', 'support', `${script}.js`);
+    return this.spawn(name, process.execPath, file, ...args);
+  }
+}
+
+export class Running {
+  /** Standard output, once the program has ended well. */
+  readonly finished: Promise<string>;
+  private readonly child: ChildProcess;
+  private output = '';
+  private read = 0;
+  private readonly waiting: (() => void)[] = [];
+  private ended = false;
+
+  constructor(child: ChildProcess, what: string) {
+    this.child = child;
+    let errors = '';
+    child.stderr?.on('data', (part: Buffer) => (errors += part.toString()));
+    child.stdout?.on('data', (part: Buffer) => {
+      this.output += part.toString();
+      for (const wake of this.waiting.splice(0)) wake();
+    });
+    this.finished = new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code, signal) => {
+        this.ended = true;
+        for (const wake of this.waiting.splice(0)) wake();
+        if (code === 0) resolve(this.output);
+        else reject(new Error(`${what}: ${signal ?? `exit code ${String(code)}`}\n${errors}`));
+      });
+    });
+    // Whoever waits for it sees the failure; a program that is killed in the end may have nobody.
+    this.finished.catch(() => undefined);
+  }
+
+  /** The next line that it prints. */
+  async line(): Promise<string> {
+    for (;;) {
+      const end = this.output.indexOf('\n', this.read);
+      if (end >= 0) {
+        const line = this.output.slice(this.read, end);
+        this.read = end + 1;
+        return line;
+      }
+      if (this.ended) {
+        await this.finished;
+        throw new Error('it ended without another line');
+      }
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
+    }
+  }
+
+  kill(): void {
+    this.child.kill('SIGKILL');
+  }
+}
