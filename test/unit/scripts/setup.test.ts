@@ -74,7 +74,7 @@ describe('set-up', () => {
     assert.ok(listed.length > 0);
     for (const { name, proof, neededFor } of listed) {
       assert.match(name, /^[a-z0-9][a-z0-9+.-]+$/);
-      assert.match(proof, /^(\/\S+|[a-z][a-z0-9-]*)$/);
+      assert.match(proof, /^(\/\S+|[a-z][a-z0-9+-]*)$/);
       assert.notEqual(neededFor, '', `${name} is needed for nothing`);
     }
     assert.deepEqual(setup.parseOsPackages('# comment\n\nnginx  nginx  nginx  live tests: a server\n'), [
