@@ -59,7 +59,7 @@ export class Fragments {
     const field = ipv4.flagsAndOffset(b, ip);
     const offset = (field & ipv4.OFFSET_MASK) << 3;
     const data = total - ipv4.headerLength(b, ip);
-    if (data <= 0 || offset + data > 0xffff) return false;
+    if (data <= 0 || offset + total > 0xffff) return false; // reassembled, it has a header too
     if ((field & ipv4.MORE_FRAGMENTS) !== 0 && (data & 7) !== 0) return false;
     return !(ipv4.protocol(b, ip) === ipv4.PROTOCOL_TCP && offset > 0 && offset < 20);
   }
@@ -172,11 +172,13 @@ export class Fragments {
     const from = ipv4.source(b, ip);
     const to = ipv4.destination(b, ip);
     const protocol = ipv4.protocol(b, ip);
+    // Towards a consumer, addresses are those of its network.
+    const network = where === PROVIDER_SIDE ? (c.r[c.flow * F.STRIDE + F.CONSUMER_SCOPE]! >>> 8) + 1 : 0;
     const { identifications } = this;
     const { cells } = identifications;
     let candidate = id;
     for (let n = 0; n < ID_TRIES; n++) {
-      const entry = identifications.find(from, to, protocol, candidate, 0, c.now, c.options.timeouts.fragmentMs);
+      const entry = identifications.find(from, to, protocol, candidate, network, c.now, c.options.timeouts.fragmentMs);
       const own =
         entry >= 0 &&
         cells[entry + VALUE] === source &&
@@ -184,7 +186,7 @@ export class Fragments {
         cells[entry + VALUE + 2] === id &&
         cells[entry + VALUE + 3] === where;
       if (entry < 0 || own) {
-        const fresh = identifications.put(from, to, protocol, candidate, 0, c.now);
+        const fresh = identifications.put(from, to, protocol, candidate, network, c.now);
         cells[fresh + VALUE] = source;
         cells[fresh + VALUE + 1] = destination;
         cells[fresh + VALUE + 2] = id;

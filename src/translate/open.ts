@@ -7,6 +7,7 @@ import type { Core } from './core.js';
 
 const NOT_UNICAST = drop('not-unicast');
 const NO_ENDPOINT = drop('no-endpoint');
+const SERVICE_LIMIT = drop('service-limit');
 const NOT_APPROVED = drop('not-approved');
 const NO_RULE = drop('no-rule');
 const NO_BACKEND = drop('no-backend');
@@ -37,8 +38,9 @@ export function openFlow(
   if (!isUnicast(source) || !isUnicast(destination)) return NOT_UNICAST;
   let endpoint = c.tables.endpointAt(network, destination);
   if (endpoint === undefined) {
-    endpoint = c.adopt?.(network, destination);
-    if (endpoint === undefined) return NO_ENDPOINT;
+    if (c.adopt === null) return NO_ENDPOINT;
+    endpoint = c.adopt(network, destination);
+    if (endpoint === undefined) return SERVICE_LIMIT;
   }
   if (!endpoint.approved) return NOT_APPROVED;
   const { link } = endpoint;
