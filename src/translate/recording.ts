@@ -20,6 +20,7 @@ import { get32, set32 } from '../wire/octets.js';
 import { distance } from '../wire/seq.js';
 import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
+import * as established from './established.js';
 import { LIFT } from './fragments.js';
 import * as icmp from './icmp.js';
 import { toBackend } from './insertion.js';
@@ -64,6 +65,10 @@ export class Recording {
     const b = c.slab;
     c.ackInferred = false;
     c.ackForeign = false;
+    if (!partial) {
+      const usual = established.fromNetwork(c, ip, end, network, missing, true);
+      if (usual !== established.NOT_USUAL) return usual === established.LIFTED ? LIFTED : FORWARD;
+    }
     // The judgement of a packet that is not well-formed is the ordinary way's.
     if (ipv4.check(b, ip, end, missing) !== ipv4.OK) return this.t.fromConsumer(ip, end, network, missing, partial);
     const total = ipv4.packetLength(b, ip, end - ip + missing);

@@ -4,7 +4,8 @@
  *
  * A packet's path, in the order of the functions:
  *   1. the caller puts a packet into the slab and calls `fromConsumer` or `fromProvider` with its offset and end
- *   2. the IPv4 header is judged; fragments take the way of fragments.ts
+ *   2. the usual packet, a plain segment of an established flow, is done in one go by established.ts; for all others
+ *      the IPv4 header is judged; fragments take the way of fragments.ts
  *   3. the transport header is judged and the flow looked up, or opened (open.ts)
  *   4. tcp.ts, UDP here, icmp.ts translate in place; insertion.ts adds headers in scratch
  *   5. the caller sends what the outbox holds, in its order, and calls `begin` for the next burst
@@ -20,6 +21,7 @@ import { get32 } from '../wire/octets.js';
 import * as tcpHeader from '../wire/tcp.js';
 import * as udpHeader from '../wire/udp.js';
 import { Core, type Counters } from './core.js';
+import * as established from './established.js';
 import { FRAGMENT_MALFORMED, FRAGMENT_TIMEOUT, Fragments, PROVIDER_SIDE } from './fragments.js';
 import * as icmp from './icmp.js';
 import { fireHeaderTimer } from './insertion.js';
@@ -107,6 +109,9 @@ export class Translator {
    * @returns FORWARD, HELD, or a drop verdict, already counted
    */
   fromConsumer(ip: number, end: number, network: number, missing = 0, partial = false): number {
+    if (!partial && established.fromNetwork(this.core, ip, end, network, missing, false) !== established.NOT_USUAL) {
+      return FORWARD;
+    }
     const verdict = this.consumerPacket(ip, end, network, missing, partial);
     if (verdict < 0) {
       this.core.drops.add(verdict);
@@ -117,6 +122,7 @@ export class Translator {
 
   /** Translates a packet that was seen on the provider's side; arguments as of `fromConsumer`. */
   fromProvider(ip: number, end: number, missing = 0, partial = false): number {
+    if (!partial && established.fromBackend(this.core, ip, end, missing) !== established.NOT_USUAL) return FORWARD;
     const verdict = this.providerPacket(ip, end, missing, partial);
     if (verdict < 0) this.core.drops.add(verdict);
     return verdict;
