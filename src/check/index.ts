@@ -101,6 +101,7 @@ export async function checkReplay(o: CheckOptions): Promise<CheckReport> {
   const streams = provider.finish();
 
   const back = o.consumer === null ? NOTHING : await checkConsumer(o, o.consumer, input, problems, progress);
+  o.onProgress?.(1);
   const list = problems.list();
   return {
     ok: list.length === 0,

@@ -131,7 +131,6 @@ export class ProviderCheck implements Visitor {
     const syn = (t.flags & SYN) !== 0 && (t.flags & ACK) === 0;
     let s = this.current.get(key);
     if (syn && (s === undefined || !s.whole || s.isn !== t.sequence)) {
-      if (s !== undefined && this.isInsideOf(s, t.sequence)) return;
       s = this.begin(key, p, t, frame);
     } else if (s === undefined) {
       s = this.beginInTheMiddle(key, p, t, frame);
@@ -267,15 +266,6 @@ export class ProviderCheck implements Visitor {
   private claim(s: ProviderStream, input: Stream, frame: Frame): void {
     s.claimed = true;
     this.mapping.claim(s.key, nameOf(input), input, TCP, frame.micros, this.at(frame));
-  }
-
-  /** A SYN of another number inside a live stream: the translator passes it on for the backend to judge. */
-  private isInsideOf(s: ProviderStream, sequence: number): boolean {
-    if (this.input.clients.has(sequence)) return false;
-    if (s.headerLength <= 0 || !this.input.clients.has((sequence - s.headerLength) >>> 0)) return false;
-    s.given ??= 'unknown';
-    if (s.input !== null) s.input.ambiguous = true;
-    return true;
   }
 
   private clientDatagram(key: string, p: Packet, t: Transport, frame: Frame): void {
