@@ -1,5 +1,5 @@
-/** A progress bar on a terminal for inputs that take a while. */
-import { SingleBar } from 'cli-progress';
+/** A progress bar on a terminal for inputs that take a while; its package is loaded for no one else. */
+import type { SingleBar } from 'cli-progress';
 
 /** Shown for inputs from this size on: a smaller one is done before a bar could be read. */
 const LONG_OCTETS = 64 << 20;
@@ -9,13 +9,15 @@ export interface Progress {
   stop(): void;
 }
 
-export function progressBar(silent: boolean): Progress {
+export async function progressBar(silent: boolean): Promise<Progress> {
+  if (silent || !process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+  const { SingleBar: Bar } = await import('cli-progress');
   let bar: SingleBar | null = null;
   return {
     update: (packets, octets, size) => {
-      if (silent || !process.stderr.isTTY || size < LONG_OCTETS) return;
+      if (size < LONG_OCTETS) return;
       if (bar === null) {
-        bar = new SingleBar({
+        bar = new Bar({
           format: '{bar} {percentage} % | {packets} packets | {eta_formatted} to go',
           stream: process.stderr,
           clearOnComplete: true,

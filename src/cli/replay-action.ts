@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { checkReplay, type CheckReport } from '../check/index.js';
+import type { CheckReport } from '../check/index.js';
 import { unlessAborted } from '../replay/abort.js';
 import { Replay, type ReplayPlan, type ReplayResult } from '../replay/replay.js';
 import { reportOf, type ReplayReport } from '../replay/report.js';
@@ -35,7 +35,7 @@ export async function replay(input: string, flags: ReplayFlags): Promise<number>
             provider: planned.plan.provider ?? path.join(temporary, 'provider.pcap'),
             consumer: planned.plan.consumer ?? path.join(temporary, 'consumer.pcap'),
           };
-    const bar = progressBar(flags.quiet === true || flags.json === true);
+    const bar = await progressBar(flags.quiet === true || flags.json === true);
     const result = await interruptible((signal) =>
       Replay.run(
         plan,
@@ -71,6 +71,7 @@ async function verify(plan: ReplayPlan, result: ReplayResult): Promise<CheckRepo
     linkIds.set(address, known === undefined || known === linkId ? linkId : null);
     headers.set(address, headers.get(address) === true || e.link.spec.proxy !== null);
   }
+  const { checkReplay } = await import('../check/index.js');
   return checkReplay({
     input: plan.input,
     provider: plan.provider!,

@@ -113,7 +113,8 @@ export class FlowTable {
   /** @param capacity most flows at a time */
   constructor(capacity: number, seed: number) {
     this.capacity = capacity;
-    const memory = new ArrayBuffer(capacity * STRIDE * 4);
+    // Shared memory is not counted as garbage-to-be: an ordinary buffer of this size makes V8 collect at once.
+    const memory = new SharedArrayBuffer(capacity * STRIDE * 4);
     this.records = new Int32Array(memory);
     this.counters = new Float64Array(memory);
     this.byConsumer = new HashIndex(1024);

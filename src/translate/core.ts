@@ -87,7 +87,8 @@ export class Core {
     this.options = options;
     this.flows = new FlowTable(options.maxFlows, options.seed);
     this.r = this.flows.records;
-    this.pending = new PendingHeaders(options.maxFlows);
+    // Without the timer nothing is remembered.
+    this.pending = new PendingHeaders(options.headerTimer ? options.maxFlows : 0);
     this.outbox = new Outbox(1024);
   }
 
