@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { GONE, MAX_BURST } from '../../src/device/device.js';
+import { ImpairedDevice } from '../../src/device/impair.js';
 import { ip } from '../../src/device/tun/ip-command.js';
 import type { TunOptions } from '../../src/device/tun/options.js';
 import { TunDevice } from '../../src/device/tun/tun-device.js';
@@ -136,6 +137,23 @@ describe('TUN device', function () {
     assert.equal(await spaces.run(a, 'python3', '-c', program), 'True\n');
     assert.ok(swap.seen.udpSuperPackets >= 1 && swap.seen.longest > 20_000);
   });
+
+  for (const offload of [false, true])
+    it(`streams are whole behind a bad line, offload ${offload ? 'on' : 'off'}`, async () => {
+      const bad = { loss: 0.02, duplicate: 0.05, reorder: 0.2, corrupt: 0.01, delayMs: 1, jitterMs: 1 };
+      const [a, b] = [spaces.add(), spaces.add()];
+      const deviceA = open({ offload, netns: a, addresses: [`${A}/24`], routes: ['10.210.2.0/24'] });
+      const deviceB = open({ offload, netns: b, addresses: [`${B}/24`], routes: ['10.210.1.0/24'] });
+      const impaired = new ImpairedDevice(deviceA, { seed: 20_261_122, read: bad, write: bad });
+      swaps.push(new Swap(impaired, deviceB));
+      const server = spaces.node(b, 'net-peer', 'serve', B, PORT);
+      assert.equal(await server.line(), 'ready');
+      const answer = await spaces.node(a, 'net-peer', 'tcp', B, PORT, String(1 << 18), '4').finished;
+      assert.equal((JSON.parse(answer) as { same: number }).same, 4);
+      for (const line of [impaired.lines.read, impaired.lines.write])
+        assert.ok(line.lost > 0 && line.duplicated > 0 && line.reordered > 0, JSON.stringify(line));
+      impaired.close();
+    });
 
   it('reads bursts of the size that was asked for, 64 at most, in order', () => {
     const netns = spaces.add();
