@@ -50,14 +50,13 @@ const nameOf = (verdict: number): string => {
 
 export class Gateway {
   readonly translator: Translator;
-  readonly recording: Recording;
+  private recording: Recording | null = null;
   private readonly slab = Buffer.alloc(FENCE + PACKET_ROOM + SCRATCH + FENCE, FENCE_OCTET);
   private readonly scratchFrom = FENCE + PACKET_ROOM;
 
   constructor(topology: Topology, options: Partial<TranslatorOptions> = {}) {
     const scratchTo = this.scratchFrom + SCRATCH;
     this.translator = new Translator(topology, this.slab, this.scratchFrom, scratchTo, { maxFlows: 256, ...options });
-    this.recording = new Recording(this.translator);
   }
 
   fromConsumer(packet: Uint8Array, seen: Seen = {}): Result {
@@ -74,7 +73,8 @@ export class Gateway {
 
   /** A packet of a recording. */
   record(packet: Uint8Array, seen: Seen = {}): Result {
-    const { recording } = this;
+    // Only once it is one: recordings are told from live traffic.
+    const recording = (this.recording ??= new Recording(this.translator));
     return this.pass(packet, (from, to) =>
       recording.packet(from, to, seen.network ?? 0, seen.missing ?? 0, seen.partial ?? false),
     );
