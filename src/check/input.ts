@@ -60,11 +60,13 @@ export interface Stream {
   readonly micros: number;
   readonly id: number;
   readonly octets: OctetMap | null;
-  /** Offsets from isn + 1 that the input has, and those of them that a translator had to forward. */
+  /** Offsets from isn + 1 that the input has, a FIN as one octet, and those that a translator had to forward. */
   readonly held: Ranges;
   readonly required: Ranges;
   /** Offsets that the output has. */
   readonly covered: Ranges;
+  /** Where its FINs stand; more than one place only in a stream that contradicts itself. */
+  readonly ends: Set<number>;
   /** Just past the last offset sent; a FIN counts as one. */
   sent: number;
   /** A SYN of it could be forwarded. */
@@ -189,6 +191,7 @@ export class InputIndex implements Visitor {
         held: new Ranges(),
         required: new Ranges(),
         covered: new Ranges(),
+        ends: new Set(),
         sent: 0,
         forwardable: false,
         acknowledged: -1,
@@ -219,11 +222,11 @@ export class InputIndex implements Visitor {
     const offset = offsetIn(stream, t.sequence) + (syn ? 1 : 0);
     // A keep-alive repeats an octet from before the stream, with anything in it.
     if (offset >= 0) {
-      const length = t.dataEnd - t.dataAt;
       stream.octets?.add(offset, p.b, t.dataAt, t.dataEnd);
-      stream.held.add(offset, offset + length);
+      cover(stream.held, offset, t);
+      if ((t.flags & FIN) !== 0) stream.ends.add(offset + t.dataLength);
       // A Fast Open client sends a SYN's data again when it is not taken: it may be trimmed.
-      if (forwardable && !syn) stream.required.add(offset, offset + length);
+      if (forwardable && !syn) cover(stream.required, offset, t);
       stream.sent = Math.max(stream.sent, offset + t.dataLength + (t.flags & FIN));
     }
     if ((t.flags & RST) !== 0) stream.conversation.reset = true;
@@ -331,6 +334,12 @@ export const datagramKey = (p: Packet, t: Transport): number =>
 /** Offset of a sequence number from the octet behind the SYN, right past 2 GiB too. */
 export function offsetIn(stream: { readonly isn: number; readonly sent: number }, sequence: number): number {
   return stream.sent + sequenceDistance((stream.isn + 1 + stream.sent) | 0, sequence);
+}
+
+/** Adds a segment's octets at hand, and its FIN, which counts as one. @param offset of its first octet */
+export function cover(ranges: Ranges, offset: number, t: Transport): void {
+  ranges.add(offset, offset + t.dataEnd - t.dataAt);
+  if ((t.flags & FIN) !== 0) ranges.add(offset + t.dataLength, offset + t.dataLength + 1);
 }
 
 /** Whether the stream carried this acknowledgment number, or one below and one above it. */

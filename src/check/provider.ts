@@ -98,7 +98,7 @@ export class ProviderCheck implements Visitor {
       if (missing.length > 0) {
         this.problems.add(
           'octets-missing',
-          `${nameOf(input)}: octets ${rangesText(missing)} of IN are not in ${this.file}`,
+          `${nameOf(input)}: octets ${rangesText(missing)} of IN (a FIN is one) are not in ${this.file}`,
         );
       } else if (input.octets?.bounded === true) {
         counts.checked--;
@@ -145,7 +145,20 @@ export class ProviderCheck implements Visitor {
     // What lies before the stream is a keep-alive's garbage.
     const from = t.dataAt + Math.max(0, -offset);
     if (s.headerLength < 0) this.awaited(s, p, t, frame, offset, syn);
-    else if (from < t.dataEnd) this.data(s, p, t, frame, Math.max(0, offset), from);
+    else {
+      if (from < t.dataEnd) this.data(s, p, t, frame, Math.max(0, offset), from);
+      this.fin(s, t, frame, offset + t.dataLength - s.headerLength);
+    }
+  }
+
+  /** The stream ends where the client ended it. @param at offset in the client's stream */
+  private fin(s: ProviderStream, t: Transport, frame: Frame, at: number): void {
+    if ((t.flags & FIN) === 0 || s.input === null || s.given !== null) return;
+    if (!s.input.ends.has(at)) {
+      this.fail(s, 'octets-invented', frame, `a FIN at octet ${String(at)} of ${nameOf(s.input)}`);
+    } else {
+      s.input.covered.add(at, at + 1);
+    }
   }
 
   /** A segment of a stream whose header is to come. */

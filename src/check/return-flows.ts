@@ -4,7 +4,7 @@
  */
 import type { Frame } from './frames.js';
 import type { DatagramFlow, InputIndex, Stream } from './input.js';
-import { CurrentStream, offsetIn, tupleKey } from './input.js';
+import { CurrentStream, cover, offsetIn, tupleKey } from './input.js';
 import { nameOf, rangesText } from './names.js';
 import type { Packet, Transport } from './packet.js';
 import { ICMP, SYN, TCP } from './packet.js';
@@ -70,7 +70,7 @@ export class ReturnFlows {
       const s = this.current.of(exact ?? this.servers.get(key), t);
       if (s === undefined) return;
       const offset = offsetIn(s, t.sequence) + ((t.flags & SYN) !== 0 ? 1 : 0);
-      if (offset >= 0) s.covered.add(offset, offset + t.dataEnd - t.dataAt);
+      if (offset >= 0) cover(s.covered, offset, t);
       return;
     }
     const flow = this.answers.get(key)?.find((f) => frame.network < 0 || f.network === frame.network);

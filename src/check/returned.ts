@@ -4,7 +4,7 @@
  */
 import type { Frame } from './frames.js';
 import type { InputIndex, Stream } from './input.js';
-import { CurrentStream, datagramKey, greatestAcknowledged, offsetIn } from './input.js';
+import { CurrentStream, cover, datagramKey, greatestAcknowledged, offsetIn } from './input.js';
 import { carrierKey, nameOf, rangesText } from './names.js';
 import type { Packet, Transport } from './packet.js';
 import { ACK, SYN, TCP, UDP } from './packet.js';
@@ -76,9 +76,9 @@ export class ReturnedCheck {
     if (!knowsMore(server, client)) this.acknowledgments(p, t, frame, client);
     this.checked++;
     const offset = offsetIn(server, t.sequence) + ((t.flags & SYN) !== 0 ? 1 : 0);
-    if (offset < 0 || t.dataAt === t.dataEnd) return;
+    if (offset < 0) return;
+    cover(server.covered, offset, t);
     const found = server.octets?.compare(offset, p.b, t.dataAt, t.dataEnd);
-    server.covered.add(offset, offset + t.dataEnd - t.dataAt);
     if (found?.kind !== 'differs' && found?.kind !== 'unknown') return;
     const text = `octet ${String(found.offset)} of ${nameOf(server)}`;
     this.problems.add(

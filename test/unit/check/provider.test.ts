@@ -193,6 +193,18 @@ describe('check of the provider’s side', () => {
     assert.deepEqual(codes(await check(lab)), ['header-differs']);
   });
 
+  it('tells a FIN that is missing, comes early, or was not shifted', async () => {
+    const fin = 6;
+    const lost = whole();
+    lost.lab.provider.splice(fin, 1);
+    assert.deepEqual(codes(await check(lost.lab)), ['octets-missing']);
+    for (const offset of [L + 18, 0, 19]) {
+      const { lab, connection } = whole();
+      lab.provider[fin] = { ...lab.provider[fin]!, octets: connection.carried(offset, { flags: FIN | ACK }) };
+      assert.deepEqual(codes(await check(lab)), ['octets-invented'], String(offset));
+    }
+  });
+
   it('tells an acknowledgment that the client did not make', async () => {
     const { lab, connection } = whole();
     const octets = connection.carried(L, { payload: 'GET /one ', ack: connection.serverIsn + 100_000 });
