@@ -34,7 +34,8 @@ export const topology: Topology = {
         tcpReset: false,
       })),
       destination: null,
-      idleTimeoutMs: IDLE_MS,
+      tcpIdleTimeoutMs: IDLE_MS,
+      udpIdleTimeoutMs: IDLE_MS,
       endpoints: Array.from({ length: SERVERS }, (_, i) => ({
         name: `endpoint-${String(i)}`,
         network: 0,

@@ -58,7 +58,8 @@ export function compileTopology(model: ResourceModel, settings: TranslationSetti
     proxy: service.proxy,
     rules: rulesOf(service, model, settings),
     destination: service.destinationIPAddress,
-    idleTimeoutMs: service.idleTimeoutInSeconds * 1000,
+    tcpIdleTimeoutMs: settings.tcpEstablishedMs ?? service.idleTimeoutInSeconds * 1000,
+    udpIdleTimeoutMs: settings.udpMs ?? service.idleTimeoutInSeconds * 1000,
     endpoints: endpoints.get(service.name) ?? [],
   }));
   return { networks, links };

@@ -1,9 +1,10 @@
 /** What a lab file becomes. */
 import type { CulvertError } from '../errors.js';
 import type { ResourceModel } from '../service/resources.js';
+import type { TIMEOUT_PROFILES } from '../translate/options.js';
 import type { Topology } from '../translate/topology.js';
 
-export type TimeoutProfile = 'azure' | 'rfc' | 'capture';
+export type TimeoutProfile = keyof typeof TIMEOUT_PROFILES;
 
 /** The `translation` section with every default filled in. Times are in milliseconds. */
 export interface TranslationSettings {

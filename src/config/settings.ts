@@ -1,27 +1,8 @@
 /** The `translation` section: profiles, defaults, ranges. */
-import type { TimeoutProfile, TranslationSettings } from './model.js';
 import type { PropertyPath } from '../service/problem.js';
+import { TIMEOUT_PROFILES } from '../translate/options.js';
+import type { TranslationSettings } from './model.js';
 import type { TranslationShape } from './schema.js';
-
-interface Profile {
-  readonly tcpEstablished: number | null;
-  readonly tcpHalfOpen: number;
-  readonly tcpClosing: number;
-  readonly udp: number | null;
-  readonly fragment: number;
-  readonly portHold: number;
-}
-
-/**
- * In seconds. `azure`: the idle times of the resources, the rest ours. `rfc`: RFC 5382 REQ-5 (established 2 h 4 min,
- * transitory 4 min), RFC 4787 REQ-5 (UDP, the recommended 5 min), RFC 6888 REQ-8 (ports rest 120 s). `capture`: so long
- * that no flow of an ordinary capture is cut.
- */
-const profiles: Readonly<Record<TimeoutProfile, Profile>> = {
-  azure: { tcpEstablished: null, tcpHalfOpen: 60, tcpClosing: 60, udp: null, fragment: 30, portHold: 120 },
-  rfc: { tcpEstablished: 7440, tcpHalfOpen: 240, tcpClosing: 240, udp: 300, fragment: 60, portHold: 120 },
-  capture: { tcpEstablished: 86_400, tcpHalfOpen: 3600, tcpClosing: 240, udp: 3600, fragment: 60, portHold: 0 },
-};
 
 const MAX_SECONDS = 31_536_000;
 const MAX_FLOWS = 67_108_864;
@@ -68,19 +49,21 @@ export function checkTranslation(shape: TranslationShape): SettingProblem[] {
 /** @param shape checked by {@link checkTranslation} */
 export function resolveSettings(shape: TranslationShape): TranslationSettings {
   const { timeouts } = shape;
-  const profile = profiles[timeouts.profile];
-  const ms = (seconds: number): number => Math.round(seconds * 1000);
-  const msOrNull = (seconds: number | null): number | null => (seconds === null ? null : ms(seconds));
+  const profile = TIMEOUT_PROFILES[timeouts.profile];
+  // The Azure profile's idle times are only what services and rules begin with: each says its own.
+  const idle = timeouts.profile === 'azure' ? null : profile;
+  const msOr = <T>(seconds: number | undefined, otherwise: T): number | T =>
+    seconds === undefined ? otherwise : Math.round(seconds * 1000);
   return {
     natPortFirst: shape.natPorts.first,
     natPortCount: shape.natPorts.count,
     timeoutProfile: timeouts.profile,
-    tcpEstablishedMs: msOrNull(timeouts.tcpEstablished ?? profile.tcpEstablished),
-    tcpHalfOpenMs: ms(timeouts.tcpHalfOpen ?? profile.tcpHalfOpen),
-    tcpClosingMs: ms(timeouts.tcpClosing ?? profile.tcpClosing),
-    udpMs: msOrNull(timeouts.udp ?? profile.udp),
-    fragmentMs: ms(timeouts.fragment ?? profile.fragment),
-    portHoldMs: ms(timeouts.portHold ?? profile.portHold),
+    tcpEstablishedMs: msOr(timeouts.tcpEstablished, idle?.tcpEstablishedMs ?? null),
+    tcpHalfOpenMs: msOr(timeouts.tcpHalfOpen, profile.tcpHalfOpenMs),
+    tcpClosingMs: msOr(timeouts.tcpClosing, profile.tcpClosingMs),
+    udpMs: msOr(timeouts.udp, idle?.udpMs ?? null),
+    fragmentMs: msOr(timeouts.fragment, profile.fragmentMs),
+    portHoldMs: msOr(timeouts.portHold, profile.portHoldMs),
     midstream: shape.midstream,
     fastOpen: shape.fastOpen,
     maxFlows: shape.maxFlows,

@@ -64,7 +64,8 @@ export class Adopter {
       proxy: o.proxy,
       rules: [rule(6), rule(17)],
       destination: null,
-      idleTimeoutMs: o.idleTimeoutMs,
+      tcpIdleTimeoutMs: o.idleTimeoutMs,
+      udpIdleTimeoutMs: o.idleTimeoutMs,
       endpoints: [endpoint],
     };
     return this.tables.addEndpoint(this.tables.addLink(spec), endpoint);

@@ -229,7 +229,7 @@ function directRule(spec: LinkSpec, protocol: 6 | 17): Rule {
     backendPort: 0,
     backends: [spec.destination!],
     distribution: 'Default',
-    idleTimeoutMs: spec.idleTimeoutMs,
+    idleTimeoutMs: protocol === TCP ? spec.tcpIdleTimeoutMs : spec.udpIdleTimeoutMs,
     tcpReset: false,
   });
 }

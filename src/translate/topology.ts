@@ -42,7 +42,8 @@ export interface LinkSpec {
   /** Direct Connect. */
   readonly destination: number | null;
   /** For Direct Connect; a rule has its own. */
-  readonly idleTimeoutMs: number;
+  readonly tcpIdleTimeoutMs: number;
+  readonly udpIdleTimeoutMs: number;
   readonly endpoints: readonly EndpointSpec[];
 }
 

@@ -141,7 +141,8 @@ export const link = (fields: Partial<LinkSpec> = {}): LinkSpec => ({
   proxy: { dialect: 'azure' },
   rules: [rule(), rule({ protocol: 17 })],
   destination: null,
-  idleTimeoutMs: 240_000,
+  tcpIdleTimeoutMs: 240_000,
+  udpIdleTimeoutMs: 240_000,
   endpoints: [endpoint()],
   ...fields,
 });

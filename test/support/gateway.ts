@@ -170,7 +170,8 @@ export function link(over: Partial<LinkSpec> = {}): LinkSpec {
     proxy: { dialect: 'azure' },
     rules: [rule(), rule({ protocol: 17 })],
     destination: null,
-    idleTimeoutMs: 300_000,
+    tcpIdleTimeoutMs: 300_000,
+    udpIdleTimeoutMs: 300_000,
     endpoints: [endpoint()],
     ...over,
   };

@@ -882,7 +882,7 @@ function ruleFor(link: LinkSpec, protocol: number, port: number): RuleSpec | nul
       backendPort: 0,
       backends: [link.destination],
       distribution: 'Default',
-      idleTimeoutMs: link.idleTimeoutMs,
+      idleTimeoutMs: protocol === 6 ? link.tcpIdleTimeoutMs : link.udpIdleTimeoutMs,
       tcpReset: false,
     };
   }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ConfigError, formatFinding, loadLab, parseLab } from '../../../src/config/index.js';
+import { TIMEOUT_PROFILES, type Timeouts } from '../../../src/translate/options.js';
+import { Tables } from '../../../src/translate/tables.js';
 import { parseAddress } from '../../../src/wire/address.js';
 import { edited, example, exampleFile, good, mistakes, only, repositoryFile, warningsOf } from './helpers.js';
 
@@ -28,7 +30,8 @@ describe('config: a good lab', () => {
         },
       ],
       destination: null,
-      idleTimeoutMs: 300_000,
+      tcpIdleTimeoutMs: 300_000,
+      udpIdleTimeoutMs: 300_000,
       endpoints: [
         { name: 'red-web', network: 0, address: parseAddress('10.0.0.4'), linkId: 1001, approved: true },
         { name: 'blue-web', network: 1, address: parseAddress('10.0.0.4'), linkId: 1002, approved: true },
@@ -69,6 +72,38 @@ describe('config: a good lab', () => {
     assert.equal(single.topology.links[0]?.rules[0]?.idleTimeoutMs, 1500);
     assert.equal(single.settings.portHoldMs, 0);
     assert.equal(single.settings.udpMs, null);
+  });
+
+  for (const [profile, tcp, udp] of [
+    ['azure', 300_000, 300_000],
+    ['rfc', 7_440_000, 300_000],
+    ['capture', 86_400_000, 86_400_000],
+  ] as const) {
+    it(`gives Direct Connect, which has no rules, the idle times of profile ${profile}, TCP and UDP apart`, () => {
+      const tables = new Tables(good(edited(['profile: azure', `profile: ${profile}`])).topology, 1);
+      const direct = tables.links.find((l) => l.spec.destination !== null)!;
+      assert.equal(tables.rule(direct, 6, 5432)?.idleMs, tcp);
+      assert.equal(tables.rule(direct, 17, 5432)?.idleMs, udp);
+    });
+  }
+
+  it('lets a single time override the idle times of Direct Connect', () => {
+    const text = edited(['profile: azure', 'tcpEstablished: 10, udp: 20']);
+    const direct = good(text).topology.links.find((l) => l.destination !== null);
+    assert.deepEqual([direct?.tcpIdleTimeoutMs, direct?.udpIdleTimeoutMs], [10_000, 20_000]);
+  });
+
+  it('means by a profile what the translator means by it', () => {
+    for (const [profile, times] of Object.entries(TIMEOUT_PROFILES) as [string, Timeouts][]) {
+      const { settings } = good(edited(['profile: azure', `profile: ${profile}`]));
+      assert.equal(settings.tcpHalfOpenMs, times.tcpHalfOpenMs);
+      assert.equal(settings.tcpClosingMs, times.tcpClosingMs);
+      assert.equal(settings.fragmentMs, times.fragmentMs);
+      assert.equal(settings.portHoldMs, times.portHoldMs);
+      // The resources have idle times of their own, of which Azure's profile leaves the choice to them.
+      assert.equal(settings.tcpEstablishedMs, profile === 'azure' ? null : times.tcpEstablishedMs);
+      assert.equal(settings.udpMs, profile === 'azure' ? null : times.udpMs);
+    }
   });
 
   it('compiles protocol All with port 0 into a TCP and a UDP rule for every port', () => {

@@ -30,7 +30,8 @@ const web = (more: Partial<LinkSpec> = {}): LinkSpec => ({
     },
   ],
   destination: null,
-  idleTimeoutMs: 300_000,
+  tcpIdleTimeoutMs: 300_000,
+  udpIdleTimeoutMs: 300_000,
   endpoints: [endpoint('red', 0, '10.0.0.4')],
   ...more,
 });
