@@ -14,7 +14,7 @@ import type { CulvertError } from '../errors.js';
 import { FORWARD, drop } from '../packet/verdict.js';
 import { TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
 import type { TranslatorOptions } from '../translate/options.js';
-import { LIFTED, Recording } from '../translate/recording.js';
+import { LIFTED, NOT_USUAL, Recording } from '../translate/recording.js';
 import type { Topology } from '../translate/topology.js';
 import { Translator } from '../translate/translator.js';
 import { LINK_NOT_IPV4, LINK_TRUNCATED, locateIpv4 } from '../wire/link.js';
@@ -89,10 +89,14 @@ const UNSUPPORTED = drop('link-unsupported');
 const NO_NETWORK = drop('no-network');
 
 /** Verdict of a recorded server packet that a capture of the provider's side stands in for. */
-const SKIPPED = 3;
+const SKIPPED = 4;
 
 export class Replay {
   private readonly plan: ReplayPlan;
+  /** The input's consumer network; -1: each interface's name tells. */
+  private readonly network: number;
+  /** Usual packets need neither completing nor the provider's own capture. */
+  private readonly lifting: boolean;
   private readonly signal: AbortSignal | undefined;
   private readonly slab: Buffer;
   private readonly t: Translator;
@@ -115,6 +119,8 @@ export class Replay {
 
   private constructor(plan: ReplayPlan, signal: AbortSignal | undefined) {
     this.plan = plan;
+    this.network = plan.network ?? -1;
+    this.lifting = plan.providerInput === null && !plan.fixChecksums;
     this.signal = signal;
     this.writeFrom = plan.providerInput === null ? READ : 2 * READ;
     this.aside = this.writeFrom + 2 * WRITE;
@@ -252,11 +258,21 @@ export class Replay {
     slab.copyWithin(at, ip, end);
     const here = at + (end - ip);
     const missing = Math.max(0, r.originalLength - length);
-    this.done = complete(slab, at, here, missing, this.plan.fixChecksums);
-    if (this.done !== 0) this.completed.add(this.done);
     this.original = ip;
     this.originalEnd = end;
-    const network = this.plan.network ?? this.networkOf(r);
+    const network = this.network >= 0 ? this.network : this.networkOf(r);
+    if (this.lifting && network >= 0) {
+      this.done = 0;
+      const usual = this.recording.usual(at, here, network, missing);
+      if (usual !== NOT_USUAL) {
+        const n = t.outbox.length[0]!;
+        provider.commit(n, t.outbox.missing[0]!, this.seconds, this.nanoseconds, 0);
+        if (usual === LIFTED) this.giveBack(at, n, t.outbox.missing[0]!, false);
+        return;
+      }
+    }
+    this.done = complete(slab, at, here, missing, this.plan.fixChecksums);
+    if (this.done !== 0) this.completed.add(this.done);
     if (network < 0) {
       t.drops.add(NO_NETWORK);
       return;

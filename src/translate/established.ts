@@ -14,7 +14,7 @@
  */
 import * as F from '../flow/flow-table.js';
 import { TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
-import { apply, delta32, fold } from '../wire/checksum.js';
+import { apply, delta32, fold, pseudoHeader } from '../wire/checksum.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 import { LIFT } from './fragments.js';
@@ -73,7 +73,8 @@ function plainLength(v: DataView, ip: number, end: number, missing: number): num
 
 /**
  * A packet seen in a consumer network.
- * @param lifting a server's packet is lifted into the form that its backend sent; else it is not usual
+ * @param recorded a server's packet is lifted into the form that its backend sent, else it is not usual; but a checksum
+ *   that is no more than the pseudo header's sum is not usual here, where nothing else tells that it is partial
  * @returns NOT_USUAL, TO_BACKEND, or LIFTED
  */
 export function fromNetwork(
@@ -82,19 +83,22 @@ export function fromNetwork(
   end: number,
   network: number,
   missing: number,
-  lifting: boolean,
+  recorded: boolean,
 ): number {
   const { view: v, flows, r } = c;
   const total = plainLength(v, ip, end, missing);
   if (total === 0 || c.outbox.count >= c.outbox.capacity || !c.shortcut) return NOT_USUAL;
-  const f = flows.find(v.getInt32(ip + 12), v.getInt32(ip + 16), v.getInt32(ip + L4), (network << 8) | 6);
+  const source = v.getInt32(ip + 12);
+  const destination = v.getInt32(ip + 16);
+  if (recorded && v.getUint16(ip + L4 + 16) === pseudoHeader(source, destination, 6, total - L4)) return NOT_USUAL;
+  const f = flows.find(source, destination, v.getInt32(ip + L4), (network << 8) | 6);
   if (f < 0) return NOT_USUAL;
   const at = f * F.STRIDE;
   const status = r[at + F.STATUS]!;
   if ((status & F.STATE_MASK) !== F.ESTABLISHED) return NOT_USUAL;
   const last = Math.min(end, ip + total);
   if (flows.forward) return client(c, ip, last, total, f, status) ? TO_BACKEND : NOT_USUAL;
-  return lifting && lift(c, ip, last, total, at, status) ? LIFTED : NOT_USUAL;
+  return recorded && lift(c, ip, last, total, at, status) ? LIFTED : NOT_USUAL;
 }
 
 function client(c: Core, ip: number, last: number, total: number, f: number, status: number): boolean {

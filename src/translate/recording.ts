@@ -31,6 +31,9 @@ import type { Translator } from './translator.js';
 /** Verdict: the packet is a server's, and the outbox holds it in the backend's form, to be given to `fromProvider`. */
 export const LIFTED = 2;
 
+/** Verdict of `usual`: the packet wants `packet`. */
+export const NOT_USUAL = 3;
+
 const TCP_BAD_FLAGS = drop('tcp-bad-flags');
 const TCP_MALFORMED = drop('tcp-malformed');
 const UDP_MALFORMED = drop('udp-malformed');
@@ -66,8 +69,8 @@ export class Recording {
     c.ackInferred = false;
     c.ackForeign = false;
     if (!partial) {
-      const usual = established.fromNetwork(c, ip, end, network, missing, true);
-      if (usual !== established.NOT_USUAL) return usual === established.LIFTED ? LIFTED : FORWARD;
+      const usual = this.usual(ip, end, network, missing);
+      if (usual !== NOT_USUAL) return usual;
     }
     // The judgement of a packet that is not well-formed is the ordinary way's.
     if (ipv4.check(b, ip, end, missing) !== ipv4.OK) return this.t.fromConsumer(ip, end, network, missing, partial);
@@ -106,6 +109,19 @@ export class Recording {
       return this.t.fromConsumer(ip, end, network, missing, partial);
     }
     return this.finish(ip, last, network, f, verdict);
+  }
+
+  /**
+   * Does what `packet` does, if the packet is a plain segment of an established flow without a trace of offload; what is
+   * not is left as it was.
+   * @returns FORWARD, LIFTED, or NOT_USUAL
+   */
+  usual(ip: number, end: number, network: number, missing: number): number {
+    const c = this.t.core;
+    c.ackInferred = false;
+    c.ackForeign = false;
+    const usual = established.fromNetwork(c, ip, end, network, missing, true);
+    return usual === established.TO_BACKEND ? FORWARD : usual === established.LIFTED ? LIFTED : NOT_USUAL;
   }
 
   /** A well-formed packet is a server's: of a flow that there is, in its direction, or from an endpoint's address. */
