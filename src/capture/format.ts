@@ -74,11 +74,3 @@ export function u16(b: Buffer, at: number, little: boolean): number {
 export function u32(b: Buffer, at: number, little: boolean): number {
   return little ? u32le(b, at) : u32be(b, at);
 }
-
-/** Writes the low 32 bits of `value`, least significant octet first. */
-export function putU32le(b: Buffer, at: number, value: number): void {
-  b[at] = value;
-  b[at + 1] = value >>> 8;
-  b[at + 2] = value >>> 16;
-  b[at + 3] = value >>> 24;
-}

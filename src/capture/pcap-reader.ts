@@ -6,7 +6,6 @@ import {
   PCAP_MODIFIED_RECORD_HEADER_LENGTH,
   PCAP_RECORD_HEADER_LENGTH,
   u32,
-  u32be,
   u32le,
 } from './format.js';
 import { isPcapMagic } from './recognise.js';
@@ -51,25 +50,14 @@ export class PcapReader extends RecordReader {
   }
 
   next(): boolean {
-    const b = this.slab;
     const p = this.pos;
     const data = p + this.recordHeaderLength;
     if (data > this.filled) return false;
-    let seconds: number;
-    let fraction: number;
-    let captured: number;
-    let original: number;
-    if (this.little) {
-      seconds = u32le(b, p);
-      fraction = u32le(b, p + 4);
-      captured = u32le(b, p + 8);
-      original = u32le(b, p + 12);
-    } else {
-      seconds = u32be(b, p);
-      fraction = u32be(b, p + 4);
-      captured = u32be(b, p + 8);
-      original = u32be(b, p + 12);
-    }
+    const { view, little } = this;
+    let seconds = view.getUint32(p, little);
+    let fraction = view.getUint32(p + 4, little);
+    const captured = view.getUint32(p + 8, little);
+    const original = view.getUint32(p + 12, little);
     const end = data + captured;
     if (end > this.filled) return this.incomplete(captured, end - p);
     if (fraction >= this.fractionsPerSecond) {

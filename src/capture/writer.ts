@@ -24,7 +24,6 @@ import {
   PCAP_MAGIC_MICROSECONDS,
   PCAP_MAGIC_NANOSECONDS,
   PCAP_RECORD_HEADER_LENGTH,
-  putU32le,
 } from './format.js';
 import type { CaptureFormat } from './recognise.js';
 import { regionOf } from './region.js';
@@ -61,6 +60,7 @@ const ENHANCED_TRAILER_LENGTH = 3 + 4;
 export class CaptureWriter {
   /** The buffer that `reserve` gives offsets of. */
   readonly slab: Buffer;
+  private readonly view: DataView;
   /** Packets committed so far. */
   packets = 0;
   /** Octets of the file so far, those not yet written out included. */
@@ -86,6 +86,7 @@ export class CaptureWriter {
     this.name = name;
     this.target = target;
     this.slab = region.slab;
+    this.view = new DataView(region.slab.buffer, region.slab.byteOffset, region.slab.length);
     this.from = region.from;
     this.to = region.to;
     this.pos = region.from;
@@ -148,7 +149,7 @@ export class CaptureWriter {
     nanoseconds: number,
     interfaceIndex = 0,
   ): void {
-    const b = this.slab;
+    const { view } = this;
     const p = this.pos;
     const fraction = this.nanosecondsPerUnit === 1 ? nanoseconds : (nanoseconds / 1000) | 0;
     if (this.pcapng) {
@@ -157,22 +158,22 @@ export class CaptureWriter {
       // 64 bits do not fit a double: the low half is exact modulo 2^32, and the high half is then the nearest.
       const low = (Math.imul(seconds, this.unitsPerSecond) + fraction) >>> 0;
       const high = Math.round((seconds * this.unitsPerSecond + fraction - low) / 4294967296);
-      putU32le(b, p, BLOCK_ENHANCED);
-      putU32le(b, p + 4, length);
-      putU32le(b, p + 8, interfaceIndex);
-      putU32le(b, p + 12, high);
-      putU32le(b, p + 16, low);
-      putU32le(b, p + 20, capturedLength);
-      putU32le(b, p + 24, originalLength);
-      for (let i = p + ENHANCED_HEADER_LENGTH + capturedLength; i < p + length - 4; i++) b[i] = 0;
-      putU32le(b, p + length - 4, length);
+      view.setUint32(p, BLOCK_ENHANCED, true);
+      view.setUint32(p + 4, length, true);
+      view.setUint32(p + 8, interfaceIndex, true);
+      view.setUint32(p + 12, high, true);
+      view.setUint32(p + 16, low, true);
+      view.setUint32(p + 20, capturedLength, true);
+      view.setUint32(p + 24, originalLength, true);
+      for (let i = p + ENHANCED_HEADER_LENGTH + capturedLength; i < p + length - 4; i++) this.slab[i] = 0;
+      view.setUint32(p + length - 4, length, true);
       this.pos = p + length;
       this.octets += length;
     } else {
-      putU32le(b, p, seconds);
-      putU32le(b, p + 4, fraction);
-      putU32le(b, p + 8, capturedLength);
-      putU32le(b, p + 12, originalLength);
+      view.setUint32(p, seconds, true);
+      view.setUint32(p + 4, fraction, true);
+      view.setUint32(p + 8, capturedLength, true);
+      view.setUint32(p + 12, originalLength, true);
       this.pos = p + PCAP_RECORD_HEADER_LENGTH + capturedLength;
       this.octets += PCAP_RECORD_HEADER_LENGTH + capturedLength;
     }
