@@ -11,7 +11,7 @@
  * - The consumer index is symmetric: one probe finds a flow by the tuple in either direction and tells which.
  */
 import { HashIndex } from './hash-index.js';
-import { tupleHash } from './hash.js';
+import { flowHash } from './hash.js';
 import { TimerWheel } from './timer-wheel.js';
 
 /** Integers a record. */
@@ -134,7 +134,7 @@ export class FlowTable {
    * @returns its index or -1
    */
   find(source: number, destination: number, ports: number, scope: number): number {
-    const hash = tupleHash(source, ports >>> 16, destination, ports & 0xffff, scope, this.seed);
+    const hash = flowHash(source, destination, ports, scope, this.seed);
     const r = this.records;
     const reversed = (ports << 16) | (ports >>> 16);
     for (let f = this.byConsumer.first(hash); f >= 0; f = this.byConsumer.next(hash)) {
@@ -162,7 +162,7 @@ export class FlowTable {
    * @returns its index or -1
    */
   findProvider(nat: number, backend: number, ports: number, protocol: number): number {
-    const hash = tupleHash(nat, ports >>> 16, backend, ports & 0xffff, protocol, this.seed);
+    const hash = flowHash(nat, backend, ports, protocol, this.seed);
     const r = this.records;
     for (let f = this.byProvider.first(hash); f >= 0; f = this.byProvider.next(hash)) {
       const at = f * STRIDE;
@@ -216,17 +216,15 @@ export class FlowTable {
   private consumerHash(f: number): number {
     const r = this.records;
     const at = f * STRIDE;
-    const ports = r[at + CONSUMER_PORTS]!;
     const scope = r[at + CONSUMER_SCOPE]!;
-    return tupleHash(r[at + CONSUMER]!, ports >>> 16, r[at + ENDPOINT_ADDRESS]!, ports & 0xffff, scope, this.seed);
+    return flowHash(r[at + CONSUMER]!, r[at + ENDPOINT_ADDRESS]!, r[at + CONSUMER_PORTS]!, scope, this.seed);
   }
 
   private providerHash(f: number): number {
     const r = this.records;
     const at = f * STRIDE;
-    const ports = r[at + PROVIDER_PORTS]!;
     const protocol = r[at + CONSUMER_SCOPE]! & 0xff;
-    return tupleHash(r[at + NAT_ADDRESS]!, ports >>> 16, r[at + BACKEND]!, ports & 0xffff, protocol, this.seed);
+    return flowHash(r[at + NAT_ADDRESS]!, r[at + BACKEND]!, r[at + PROVIDER_PORTS]!, protocol, this.seed);
   }
 
   /** Every live flow's index; for status and tests. */

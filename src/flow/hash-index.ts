@@ -38,9 +38,21 @@ export class HashIndex {
 
   /** Starts a probe. @returns the first value stored under this hash, or -1 */
   first(hash: number): number {
-    this.inOld = false;
-    this.at = hash & this.mask;
-    return this.scan(hash);
+    // The usual answer without the general loop's state: nearly every packet asks.
+    const { table, mask } = this;
+    for (let i = hash & mask; ; i = (i + 1) & mask) {
+      const v = table[2 * i + 1]!;
+      if (table[2 * i] === hash && v !== 0) {
+        this.inOld = false;
+        this.at = i;
+        return v - 1;
+      }
+      if (v !== 0) continue;
+      if (this.old === null) return -1;
+      this.inOld = true;
+      this.at = hash & this.oldMask;
+      return this.scan(hash);
+    }
   }
 
   /** @returns the next value under the hash that `first` was called with, or -1 */
