@@ -50,6 +50,36 @@ describe('check of the consumer’s side against recorded server packets', () =>
     }
   });
 
+  it('names the field in datagrams, fragments and ICMP too, and tells another length', async () => {
+    const example = async (was: Buffer, is: Buffer, originalLength = is.length): Promise<string> => {
+      const lab = new Lab();
+      question(lab);
+      new Connection(lab).handshake();
+      lab.input.push(lab.at(was));
+      lab.consumer.push({ ...lab.at(is), originalLength });
+      const report = await check(lab);
+      return report.problems.find((p) => p.code === 'return-altered')?.examples[0]?.replace(/^.*?: /, '') ?? '';
+    };
+    const ends = { src: ENDPOINT, dst: '10.0.0.5', ttl: 63, id: 5 };
+    const udp = { ...ends, sport: 53, dport: 5000, df: false };
+    const plain = udpPacket({ ...udp, payload: 'one' });
+    assert.equal(await example(plain, udpPacket({ ...udp, payload: 'two' })), 'octet 28 (data) is 116, not 111');
+    assert.equal(
+      await example(plain, udpPacket({ ...udp, sport: 54, payload: 'one' })),
+      'octet 21 (source port) is 54, not 53',
+    );
+    assert.equal(await example(plain, udpPacket({ ...udp, payload: 'three' })), 'its length is 33, not 31');
+    assert.equal(await example(plain, plain.subarray(0, 30), 31), 'the capture cut it elsewhere');
+    const part = (fill: number): Buffer => fragments(udpPacket({ ...udp, payload: Buffer.alloc(60, fill) }), 60)[1]!;
+    assert.equal(await example(part(1), part(2)), 'octet 20 (data) is 2, not 1');
+    const error = (code: number, rest: number): Buffer => icmpError({ ...ends, code, rest, about: plain });
+    assert.match(await example(error(4, 1400), error(5, 1400)), /^octet 21 \(ICMP type\) is 5, not 4/);
+    assert.match(await example(error(4, 1400), error(4, 1401)), /^octet 23 \(ICMP checksum\)/);
+    const spoiled = error(4, 1400);
+    spoiled[27] = 0;
+    assert.match(await example(error(4, 1400), spoiled), /^octet 27 \(ICMP data\) is 0, not 120/);
+  });
+
   it('tells a time to live that did not go down by one, but accepts one that stayed', async () => {
     for (const [ttl, expected] of [
       [63, []],
@@ -98,6 +128,7 @@ describe('check of the consumer’s side against recorded server packets', () =>
     assert.deepEqual(await run(Uint8Array.of(30, 12, 1, 0x81, 1, 2, 3, 4, 5, 6, 7, 8), nops), []);
     assert.deepEqual(await run(Uint8Array.of(1, 1, 30, 10, 0x10, 0, 1, 2, 3, 4, 5, 6), nops), []);
     assert.deepEqual(await run(Uint8Array.of(1, 1, 8, 10, 0, 0, 1, 2, 3, 4, 5, 6), nops), ['return-altered']);
+    assert.deepEqual(await run(Uint8Array.of(0, 0, 30, 10, 0x10, 0, 1, 2, 3, 4, 5, 6), nops), ['return-altered']);
     assert.deepEqual(await run(Uint8Array.of(1, 1, 30, 10, 0x20, 0, 1, 2, 3, 4, 5, 6), nops), ['return-altered']);
   });
 
@@ -110,6 +141,16 @@ describe('check of the consumer’s side against recorded server packets', () =>
     const report = await check(lab);
     assert.deepEqual(report.problems, []);
     assert.deepEqual(report.returned.rules, { 'total-length': 1, checksum: 1 });
+  });
+
+  it('accepts the same of a datagram', async () => {
+    const lab = new Lab();
+    question(lab);
+    const { octets } = lab.input[1]!;
+    octets.writeUInt16BE(onesSum(octets.subarray(12, 20), 17 + octets.length - 20), 26);
+    const report = await check(lab);
+    assert.deepEqual(report.problems, []);
+    assert.deepEqual(report.returned, { identical: 0, rules: { checksum: 1 } });
   });
 
   it('keeps a server’s wrong checksum wrong by the same difference', async () => {
