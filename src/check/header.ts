@@ -12,11 +12,11 @@ import type { ProviderStream } from './provider-stream.js';
 const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 
 export class HeaderCheck {
-  private readonly linkIdOf: ((address: number, port: number) => number | null) | undefined;
+  private readonly linkIdOf: ((address: number, port: number, network: number) => number | null) | undefined;
   private readonly report: (code: ProblemCode, text: string) => void;
 
   constructor(
-    linkIdOf: ((address: number, port: number) => number | null) | undefined,
+    linkIdOf: ((address: number, port: number, network: number) => number | null) | undefined,
     report: (code: ProblemCode, text: string) => void,
   ) {
     this.linkIdOf = linkIdOf;
@@ -82,7 +82,7 @@ export class HeaderCheck {
   }
 
   private linkId(header: ProxyHeader, input: Stream, where: string): void {
-    const right = this.linkIdOf?.(input.destination, input.destinationPort) ?? null;
+    const right = this.linkIdOf?.(input.destination, input.destinationPort, input.network) ?? null;
     if (right === null) return;
     let found: number | undefined;
     try {

@@ -41,9 +41,9 @@ export interface CheckOptions {
   /** uint32 blocks. */
   readonly natPool: readonly { readonly base: number; readonly prefix: number }[];
   /** Whether client streams begin with a header, by endpoint where that differs. */
-  readonly proxy: boolean | ((endpointAddress: number, port: number) => boolean);
-  /** Azure LINKID of an endpoint (uint32 address); null is not checked. */
-  readonly linkIdOf?: (endpointAddress: number, port: number) => number | null;
+  readonly proxy: boolean | ((endpointAddress: number, port: number, network: number) => boolean);
+  /** Azure LINKID of an endpoint (uint32 address, and its consumer network); null is not checked. */
+  readonly linkIdOf?: (endpointAddress: number, port: number, network: number) => number | null;
   /** From a capture interface's name to the consumer network, -1 for none; all are one network when absent. */
   readonly networkOf?: (interfaceName: string) => number;
   /** Every client flow that could be forwarded must have been; so it is where services are adopted. */

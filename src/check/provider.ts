@@ -25,8 +25,8 @@ const MAX_CANDIDATES = 64;
 
 export interface ProviderOptions {
   readonly natPool: readonly { readonly base: number; readonly prefix: number }[];
-  readonly proxy: boolean | ((endpointAddress: number, port: number) => boolean);
-  readonly linkIdOf?: ((endpointAddress: number, port: number) => number | null) | undefined;
+  readonly proxy: boolean | ((endpointAddress: number, port: number, network: number) => boolean);
+  readonly linkIdOf?: ((endpointAddress: number, port: number, network: number) => number | null) | undefined;
   /** Every client flow of the input that could be forwarded has to be in the output. */
   readonly everyFlow?: boolean | undefined;
 }
@@ -315,7 +315,7 @@ export class ProviderCheck implements Visitor {
 
   private expectsHeader(input: Stream): boolean {
     const { proxy } = this.options;
-    return typeof proxy === 'boolean' ? proxy : proxy(input.destination, input.destinationPort);
+    return typeof proxy === 'boolean' ? proxy : proxy(input.destination, input.destinationPort, input.network);
   }
 
   private fail(s: ProviderStream, code: ProblemCode, frame: Frame, text: string): void {

@@ -168,6 +168,12 @@ describe('check of files', () => {
     assert.deepEqual(report.problems, []);
     assert.equal(report.streams.exact, 2);
     assert.notDeepEqual((await checkReplay(options())).problems, [], 'one network cannot hold both');
+    const linkIdOf = (_address: number, _port: number, network: number): number => LINK_ID + network;
+    const other = await checkReplay(options({ networkOf, linkIdOf }));
+    assert.deepEqual(codes(other), ['header-linkid']);
+    assert.match(other.problems[0]!.examples[0]!, /not 536893214$/);
+    const proxy = (_address: number, _port: number, network: number): boolean => network === 0;
+    assert.deepEqual(codes(await checkReplay(options({ networkOf, proxy }))), ['octets-differ']);
     // The answer to blue is missing, and red has it twice.
     labs[0]!.consumer.pop();
     writeAll(labs.map((lab) => lab.consumer));
