@@ -29,7 +29,7 @@ export const NAT_ADDRESS = 4;
 export const BACKEND = 5;
 /** NAT port << 16 | backend's port. */
 export const PROVIDER_PORTS = 6;
-/** State (low 8 bits) and the FLAG_ bits. */
+/** State (low 8 bits), the bits below, and the header's length (high 16 bits). */
 export const STATUS = 7;
 /** Index of the private endpoint in the tables. */
 export const ENDPOINT = 8;

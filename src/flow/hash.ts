@@ -1,4 +1,4 @@
-/** Hashing of flow keys. Multiply-xorshift, seeded so that a peer cannot choose colliding tuples. */
+/** Hashing of flow keys: multiply and xorshift. The seed varies the order of tables; it is no secret from a peer. */
 
 /** Finaliser of MurmurHash3: every input bit reaches every output bit. */
 export function mix(h: number): number {

@@ -36,7 +36,7 @@ export class PendingHeaders {
 
   constructor(capacity: number) {
     this.records = new Int32Array(capacity * P_STRIDE);
-    // 32 ms a tick, 16 s ahead: from 200 ms, no time-out is longer.
+    // 32 ms a tick, 16 s ahead; P_DUE tells what is due later.
     this.wheel = new TimerWheel(5, 512, this.records, P_STRIDE, P_NEXT, P_PREVIOUS);
   }
 

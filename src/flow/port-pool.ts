@@ -7,6 +7,10 @@
  * they are not freed in that order, since a hold counts from a flow's last packet and flows end with different limits.
  * Memory grows with the ports ever used, not with the range.
  */
+// Shared by all pools that no port came back to yet: a scan makes many of them.
+const NO_PORTS = new Uint16Array(0);
+const NO_TIMES = new Float64Array(0);
+
 export class PortPool {
   readonly first: number;
   readonly size: number;
@@ -14,8 +18,8 @@ export class PortPool {
   private readonly start: number;
   private fresh = 0;
   // The heap: no entry's hold ends before that of the entry at half its place.
-  private ports: Uint16Array = new Uint16Array(0);
-  private usableAt: Float64Array = new Float64Array(0);
+  private ports: Uint16Array = NO_PORTS;
+  private usableAt: Float64Array = NO_TIMES;
   private freed = 0;
   /** Ports held by live flows. */
   inUse = 0;

@@ -6,8 +6,8 @@
  *   two columns of the caller's record table, so the wheel itself is one array of list heads.
  * - Activity does not touch the wheel. A flow that fires early is asked by its owner for its true deadline and set
  *   again: one look a timeout, not one a packet. A deadline past the horizon is set at the horizon.
- * - `advance` fires at most `budget` ids a call and goes on where it stopped, so that a million flows that expire
- *   together cost many short calls and no long pause.
+ * - `nextDue` gives one id a call and goes on where it stopped, so a caller with a budget turns a million flows that
+ *   expire together into many short calls and no long pause.
  */
 export class TimerWheel {
   private readonly heads: Int32Array;

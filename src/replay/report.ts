@@ -58,26 +58,20 @@ export interface ReplayReport {
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
 }
 
+const TCP = 6;
+
 export function reportOf(plan: ReplayPlan, result: ReplayResult): ReplayReport {
   const { translator: t, returned, completed } = result;
   const { counters: c, tables } = t;
-  const natPorts = tables.links.flatMap((link) =>
-    [...link.pools].flatMap(([key, pools]) =>
-      pools.flatMap((pool, i) =>
-        pool.inUse === 0
-          ? []
-          : [
-              {
-                address: formatAddress(link.natAddresses[i]! >>> 0),
-                backend: formatAddress(Math.floor(key / 2) >>> 0),
-                protocol: (key & 1) === 0 ? ('tcp' as const) : ('udp' as const),
-                inUse: pool.inUse,
-                of: pool.size,
-              },
-            ],
-      ),
-    ),
-  );
+  const natPorts = tables.pools
+    .filter((pool) => pool.inUse > 0)
+    .map((pool) => ({
+      address: formatAddress(pool.address >>> 0),
+      backend: formatAddress(pool.backend >>> 0),
+      protocol: pool.protocol === TCP ? ('tcp' as const) : ('udp' as const),
+      inUse: pool.inUse,
+      of: pool.size,
+    }));
   return {
     input: plan.input,
     provider: plan.provider,

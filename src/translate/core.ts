@@ -23,8 +23,6 @@ export class Counters {
   headersInserted = 0;
   /** Headers sent again, whoever asked for it. */
   headersResent = 0;
-  packetsToProvider = 0;
-  packetsToConsumer = 0;
   fragmentsHeld = 0;
   icmpErrors = 0;
   fastOpenStripped = 0;
@@ -109,6 +107,12 @@ export class Core {
     this.slab.fill(0, at - HEADROOM, at);
     this.scratchAt = next;
     return at;
+  }
+
+  /** This burst can take `count` more packets of our own, of `octets` each. */
+  hasRoom(count: number, octets: number): boolean {
+    const each = (HEADROOM + octets + 15) & ~15;
+    return this.outbox.count + count <= this.outbox.capacity && this.scratchAt + count * each <= this.scratchTo;
   }
 
   /** The limit in milliseconds after which a flow in its present state has idled too long. */

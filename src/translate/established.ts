@@ -15,6 +15,7 @@
 import * as F from '../flow/flow-table.js';
 import { TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
 import { apply, delta32, fold, pseudoHeader } from '../wire/checksum.js';
+import { TTL_DOWN } from '../wire/ipv4.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 import { LIFT } from './fragments.js';
@@ -22,8 +23,6 @@ import { LIFT } from './fragments.js';
 /** IPv4 header without options, and the least TCP header. */
 const HEADERS = 40;
 const L4 = 20;
-/** Delta of the word that holds the TTL, when the TTL goes down by one. */
-const TTL_DOWN = 0xfeff;
 /** Flags that ask for a closer look. */
 const UNUSUAL = tcp.SYN | tcp.FIN | tcp.RST;
 /** NOP, NOP, timestamps: how nearly every sender writes its only option (RFC 7323 appendix A). */

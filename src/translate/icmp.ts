@@ -28,9 +28,6 @@ const NOT_ERROR = drop('icmp-not-error');
 const NO_FLOW = drop('icmp-no-flow');
 const ABOUT_HEADER = drop('icmp-about-header');
 
-/** Delta of the IPv4 word that holds the TTL, when the TTL goes down by one. */
-const TTL_DOWN = 0xfeff;
-
 /** Octets of the quoted packet's payload that RFC 792 promises: ports, and TCP's sequence number. */
 const QUOTED_PAYLOAD = 8;
 
@@ -167,7 +164,7 @@ export function fromConsumer(c: Core, ip: number, l4: number, end: number, netwo
   const at = f * F.STRIDE;
   const delta = rewriteQuote(c, quote, end, at, SERVER_TO_PROVIDER_FORM);
   ipv4.setTtl(b, ip, ipv4.ttl(b, ip) - 1);
-  rewriteOuter(c, ip, l4, r[at + F.NAT_ADDRESS]!, r[at + F.BACKEND]!, delta, TTL_DOWN);
+  rewriteOuter(c, ip, l4, r[at + F.NAT_ADDRESS]!, r[at + F.BACKEND]!, delta, ipv4.TTL_DOWN);
   c.counters.icmpErrors++;
   return send(c, ip, end, at, TO_PROVIDER);
 }
@@ -186,7 +183,7 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number): numb
   const source = ipv4.source(b, ip);
   ipv4.setTtl(b, ip, ipv4.ttl(b, ip) - 1);
   const from = source === r[at + F.BACKEND] ? r[at + F.ENDPOINT_ADDRESS]! : source;
-  rewriteOuter(c, ip, l4, from, r[at + F.CONSUMER]!, delta, TTL_DOWN);
+  rewriteOuter(c, ip, l4, from, r[at + F.CONSUMER]!, delta, ipv4.TTL_DOWN);
   c.counters.icmpErrors++;
   return send(c, ip, end, at, TO_CONSUMER);
 }

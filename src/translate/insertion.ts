@@ -155,21 +155,29 @@ function setTimer(c: Core, p: number, ms: number): void {
   c.pending.wheel.set(p, c.now + ms);
 }
 
-/** The timer of pending header `p` has fired: sends it again and doubles its time-out, or gives up. */
-export function fireHeaderTimer(c: Core, p: number): void {
+/**
+ * The timer of pending header `p` has fired: sends it again and doubles its time-out, or gives up.
+ * @returns false when this burst has no room left for it: it is due again in the next
+ */
+export function fireHeaderTimer(c: Core, p: number): boolean {
   const q = c.pending.records;
   const pat = p * P.P_STRIDE;
   const early = (q[pat + P.P_DUE]! - (c.now | 0)) | 0;
   if (early > 0) {
     setTimer(c, p, early);
-    return;
+    return true;
   }
   q[pat + P.P_TIMER] = 0;
-  sendRemembered(c, p);
+  const first = c.outbox.count === 0;
+  if (!sendRemembered(c, p) && !first) {
+    setTimer(c, p, 0);
+    return false;
+  }
   q[pat + P.P_TRIES]!++;
-  if (q[pat + P.P_TRIES]! >= P.MAX_TRIES) return;
+  if (q[pat + P.P_TRIES]! >= P.MAX_TRIES) return true;
   q[pat + P.P_RTO] = q[pat + P.P_RTO]! * 2;
   setTimer(c, p, q[pat + P.P_RTO]!);
+  return true;
 }
 
 /** Sends pending header `p` by what is remembered of the packet that called for it first. @returns false when there is no room */
@@ -383,7 +391,7 @@ function sackToClient(b: Buffer, l4: number, start: number, status: number): num
 /**
  * A SYN with data, policy `strip`: the Fast Open option is blanked and the data trimmed, so that the client sends it
  * again behind the handshake (case 14).
- * @returns the new end of the packet; `c.deltaAddresses` and `c.deltaRest` hold the checksum's changes
+ * @returns the new end of the packet; `c.deltaLength` and `c.deltaRest` hold the checksum's changes
  */
 export function stripSyn(c: Core, ip: number, l4: number, end: number): number {
   const { slab: b } = c;
@@ -420,6 +428,8 @@ export function carrySyn(c: Core, ip: number, l4: number, end: number, f: number
   const length = r[at + F.STATUS]! >>> F.HEADER_SHIFT;
   const total = ipv4.totalLength(b, ip);
   if (total === 0 || total + length > c.options.providerMtu) return -1;
+  // Behind an odd header the data changes sides in the sum; of what a capture cut off, that cannot be reckoned.
+  if (c.missing > 0 && (length & 1) === 1) return -1;
   const to = c.scratch(end - ip + length);
   if (to < 0) return -1;
   const headers = l4 - ip + tcp.headerLength(b, l4);

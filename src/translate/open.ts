@@ -53,13 +53,15 @@ export function openFlow(
   const flows = c.flows;
   if (flows.count >= flows.capacity) return FLOW_LIMIT;
   // One consumer keeps to one NAT address while it has ports (RFC 4787 REQ-2, "paired").
-  const pools = c.tables.poolsFor(link, backend, protocol);
-  const preferred = (mix(source ^ mix(network + 1)) >>> 0) % pools.length;
+  const count = link.natAddresses.length;
+  const preferred = (mix(source ^ mix(network + 1)) >>> 0) % count;
   let nat = preferred;
-  let natPort = pools[nat]!.allocate(c.now);
-  for (let i = 1; natPort < 0 && i < pools.length; i++) {
-    nat = (preferred + i) % pools.length;
-    natPort = pools[nat]!.allocate(c.now);
+  let pool = c.tables.pool(link, nat, backend, protocol);
+  let natPort = pool.allocate(c.now);
+  for (let i = 1; natPort < 0 && i < count; i++) {
+    nat = (preferred + i) % count;
+    pool = c.tables.pool(link, nat, backend, protocol);
+    natPort = pool.allocate(c.now);
   }
   if (natPort < 0) return NAT_EXHAUSTED;
 
@@ -77,7 +79,7 @@ export function openFlow(
   r[at + F.BACKEND] = backend;
   r[at + F.PROVIDER_PORTS] = providerPorts;
   r[at + F.ENDPOINT] = endpoint.index;
-  r[at + F.POOL] = c.tables.poolNumber(pools[nat]!);
+  r[at + F.POOL] = pool.number;
   r[at + F.DELTAS] =
     (fold(delta32(source, natAddress) + delta32(destination, backend)) << 16) | fold(delta32(ports, providerPorts));
   r[at + F.IDLE_MS] = rule.idleMs;

@@ -14,13 +14,14 @@ const TTL = 64;
 
 /**
  * Only an established flow is reset: both numbers are known, and the RST is exactly what each end expects.
- * @returns packets sent
+ * @returns packets sent, or -1 when this burst has no room for both
  */
 export function sendIdleResets(c: Core, f: number): number {
   const at = f * F.STRIDE;
   const { r } = c;
   const status = r[at + F.STATUS]!;
   if ((status & F.STATE_MASK) !== F.ESTABLISHED) return 0;
+  if (c.outbox.count > 0 && !c.hasRoom(2, LENGTH)) return -1;
   const consumerPorts = r[at + F.CONSUMER_PORTS]!;
   const reversed = (consumerPorts << 16) | (consumerPorts >>> 16);
   reset(

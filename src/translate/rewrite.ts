@@ -10,16 +10,13 @@ import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
 import type { Core } from './core.js';
 
-/** Delta of the word that holds the TTL, when the TTL goes down by one. */
-const TTL_DOWN = 0xfeff;
-
 /** The IPv4 header into the provider's form; `delta` is of other changes in that header. */
 export function ipToProvider(c: Core, ip: number, at: number, delta: number): void {
   const { slab: b, r } = c;
   set32(b, ip + 12, r[at + F.NAT_ADDRESS]!);
   set32(b, ip + 16, r[at + F.BACKEND]!);
   b[ip + 8] = b[ip + 8]! - 1;
-  set16(b, ip + 10, apply(ipv4.checksum(b, ip), (r[at + F.DELTAS]! >>> 16) + TTL_DOWN + delta));
+  set16(b, ip + 10, apply(ipv4.checksum(b, ip), (r[at + F.DELTAS]! >>> 16) + ipv4.TTL_DOWN + delta));
 }
 
 /** The IPv4 header into the consumer's form. */
@@ -28,7 +25,7 @@ export function ipToConsumer(c: Core, ip: number, at: number, delta: number): vo
   set32(b, ip + 12, r[at + F.ENDPOINT_ADDRESS]!);
   set32(b, ip + 16, r[at + F.CONSUMER]!);
   b[ip + 8] = b[ip + 8]! - 1;
-  set16(b, ip + 10, apply(ipv4.checksum(b, ip), 0xffff - (r[at + F.DELTAS]! >>> 16) + TTL_DOWN + delta));
+  set16(b, ip + 10, apply(ipv4.checksum(b, ip), 0xffff - (r[at + F.DELTAS]! >>> 16) + ipv4.TTL_DOWN + delta));
 }
 
 /**

@@ -42,8 +42,23 @@ export interface Link {
   natAddresses: Int32Array;
   /** By protocol << 16 | port; port 0 stands for every port. */
   rules: Map<number, Rule>;
-  /** Pools by backend address; one a NAT address and protocol (TCP first, then UDP). */
-  readonly pools: Map<number, PortPool[]>;
+}
+
+/** The ports of a NAT address towards a backend; addresses are int32. */
+export class NatPool extends PortPool {
+  /** Index in `Tables.pools`. */
+  readonly number: number;
+  readonly address: number;
+  readonly backend: number;
+  readonly protocol: number;
+
+  constructor(spec: LinkSpec, order: number, number: number, address: number, backend: number, protocol: number) {
+    super(spec.natPortFirst, spec.natPortCount, order);
+    this.number = number;
+    this.address = address;
+    this.backend = backend;
+    this.protocol = protocol;
+  }
 }
 
 const TCP = 6;
@@ -52,9 +67,12 @@ export class Tables {
   readonly networks: string[];
   readonly links: Link[] = [];
   readonly endpoints: Endpoint[] = [];
-  /** Pools by number; a flow keeps the number of the pool that its port goes back to. */
-  readonly pools: PortPool[] = [];
-  private readonly poolNumbers = new Map<PortPool, number>();
+  /**
+   * Pools by number; a flow keeps the number of the pool that its port goes back to. There is one pool for a NAT address,
+   * backend and protocol, whichever link uses it: a pool that drains and comes back knows its live ports.
+   */
+  readonly pools: NatPool[] = [];
+  private readonly poolsOfBackend = new Map<number, NatPool[]>();
   private readonly byAddress: Map<number, Endpoint>[] = [];
   private readonly seed: number;
 
@@ -73,7 +91,6 @@ export class Tables {
       spec,
       natAddresses: Int32Array.from(spec.natAddresses),
       rules: compileRules(spec),
-      pools: new Map(),
     };
     this.links.push(link);
     return link;
@@ -116,21 +133,19 @@ export class Tables {
     return rule.backends[rule.maglev[(hash >>> 0) % rule.maglev.length]!]!;
   }
 
-  /** The pools of a link towards a backend, one a NAT address. */
-  poolsFor(link: Link, backend: number, protocol: number): PortPool[] {
+  /**
+   * The pool of one of a link's NAT addresses towards a backend, made when it is first needed.
+   * @param i index into `link.natAddresses`
+   */
+  pool(link: Link, i: number, backend: number, protocol: number): NatPool {
     const key = backend * 2 + (protocol === TCP ? 0 : 1);
-    let pools = link.pools.get(key);
-    if (pools === undefined) {
-      pools = Array.from(link.natAddresses, (address, i) => this.newPool(link, address, i, backend, protocol));
-      link.pools.set(key, pools);
-    }
-    return pools;
-  }
-
-  private newPool(link: Link, address: number, i: number, backend: number, protocol: number): PortPool {
+    let pools = this.poolsOfBackend.get(key);
+    if (pools === undefined) this.poolsOfBackend.set(key, (pools = []));
+    const address = link.natAddresses[i]!;
+    for (const pool of pools) if (pool.address === address) return pool;
     const order = mix(Math.imul(address, 31) ^ mix(backend + i) ^ mix(this.seed + protocol)) >>> 0;
-    const pool = new PortPool(link.spec.natPortFirst, link.spec.natPortCount, order);
-    this.poolNumbers.set(pool, this.pools.length);
+    const pool = new NatPool(link.spec, order, this.pools.length, address, backend, protocol);
+    pools.push(pool);
     this.pools.push(pool);
     return pool;
   }
@@ -178,22 +193,9 @@ export class Tables {
   }
 
   private update(link: Link, spec: LinkSpec): void {
-    const old = [...link.natAddresses];
     link.spec = spec;
     link.rules = compileRules(spec);
     link.natAddresses = Int32Array.from(spec.natAddresses);
-    for (const [key, pools] of link.pools) {
-      const backend = Math.floor(key / 2);
-      const protocol = (key & 1) === 0 ? TCP : 17;
-      link.pools.set(
-        key,
-        Array.from(link.natAddresses, (a, i) => pools[old.indexOf(a)] ?? this.newPool(link, a, i, backend, protocol)),
-      );
-    }
-  }
-
-  poolNumber(pool: PortPool): number {
-    return this.poolNumbers.get(pool)!;
   }
 }
 

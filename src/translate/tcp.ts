@@ -132,7 +132,10 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
   if (isSyn) {
     if ((flags & tcp.ACK) === 0) return SIMULTANEOUS_OPEN;
     const refused = backendSynAck(c, l4, f);
-    if (refused !== FORWARD) return refused;
+    if (refused !== FORWARD) {
+      refuseFlow(c, f, refused);
+      return refused;
+    }
   }
   const window = tcp.window(b, l4);
   if (r[at + F.STATUS]! >>> F.HEADER_SHIFT !== 0 && (flags & tcp.ACK) !== 0) {
@@ -349,6 +352,24 @@ function inWindow(c: Core, at: number, seq: number): boolean {
   return d >= 0 && d <= window;
 }
 
+/** Ends a flow for good: the rest of its connection gets the same verdict, its port is free again. */
+function refuseFlow(c: Core, f: number, verdict: number): void {
+  const { r } = c;
+  const at = f * F.STRIDE;
+  const network = r[at + F.CONSUMER_SCOPE]! >>> 8;
+  const entry = c.refusals.put(
+    network,
+    r[at + F.CONSUMER]!,
+    r[at + F.ENDPOINT_ADDRESS]!,
+    r[at + F.CONSUMER_PORTS]!,
+    0,
+    c.now,
+  );
+  c.refusals.cells[entry + VALUE] = verdict;
+  c.kill(f);
+  c.flow = -1;
+}
+
 function trackClient(
   c: Core,
   f: number,
@@ -371,13 +392,13 @@ function trackClient(
   }
   r[at + F.WINDOWS] = (window << 16) | (r[at + F.WINDOWS]! & 0xffff);
   const next = (seq + dataLength + (flags & tcp.FIN)) | 0;
-  const fresh = (flags & tcp.FIN) !== 0 || state < F.ESTABLISHED;
+  // A recording may lack the SYN-ACK; live, an ACK that answers none completes no handshake.
+  const completes = state === F.SYN_RECEIVED || (c.recorded && state === F.SYN_SENT);
   if (((next - r[at + F.CLIENT_NEXT]!) | 0) > 0) r[at + F.CLIENT_NEXT] = next;
   if ((flags & tcp.ACK) !== 0 && (state < F.ESTABLISHED || ((ack - r[at + F.CLIENT_ACK]!) | 0) > 0)) {
     r[at + F.CLIENT_ACK] = ack;
   }
-  if (!fresh) return;
-  if (state < F.ESTABLISHED) c.setState(f, F.ESTABLISHED);
+  if (completes) c.setState(f, F.ESTABLISHED);
   if ((flags & tcp.FIN) !== 0) {
     r[at + F.STATUS] = r[at + F.STATUS]! | F.CLIENT_FIN;
     if ((status & F.SERVER_FIN) !== 0 && state !== F.CLOSING) c.setState(f, F.CLOSING);

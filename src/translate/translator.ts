@@ -62,8 +62,8 @@ export class Translator {
 
   /**
    * @param slab holds every packet and the scratch region; offsets in all calls are into it
-   * @param scratchFrom region for packets that the translator builds; 256 KiB or more, so that a burst with held
-   *   fragments fits
+   * @param scratchFrom region for packets that the translator builds in one burst (headers, resets, fragments that had
+   *   waited); 256 KiB is enough for most. What does not fit is dropped and counted, or waits for the next burst
    */
   constructor(
     topology: Topology,
@@ -142,15 +142,20 @@ export class Translator {
     }
     let budget = EXPIRY_BUDGET;
     for (let p = pending.wheel.nextDue(now); p >= 0; p = pending.wheel.nextDue(now)) {
-      if (c.r[pending.records[p * P_STRIDE + P_FLOW]! * F.STRIDE + F.STATUS] !== F.FREE) fireHeaderTimer(c, p);
-      if (--budget <= 0) return false;
+      const live = c.r[pending.records[p * P_STRIDE + P_FLOW]! * F.STRIDE + F.STATUS] !== F.FREE;
+      if ((live && !fireHeaderTimer(c, p)) || --budget <= 0) return false;
     }
     for (let f = flows.wheel.nextDue(now); f >= 0; f = flows.wheel.nextDue(now)) {
       const left = c.limitMs(f) - c.idleMs(f);
       if (left > 0) {
         flows.wheel.set(f, now + left);
       } else {
-        if ((c.r[f * F.STRIDE + F.STATUS]! & F.RESET_ON_IDLE) !== 0) budget -= sendIdleResets(c, f);
+        const resets = (c.r[f * F.STRIDE + F.STATUS]! & F.RESET_ON_IDLE) !== 0 ? sendIdleResets(c, f) : 0;
+        if (resets < 0) {
+          flows.wheel.set(f, now);
+          return false;
+        }
+        budget -= resets;
         c.end(f);
         c.counters.flowsExpired++;
       }

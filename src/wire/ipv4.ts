@@ -26,6 +26,9 @@ export const MORE_FRAGMENTS = 0x2000;
 export const FRAGMENT_MASK = 0x3fff;
 export const OFFSET_MASK = 0x1fff;
 
+/** Checksum delta of the word that holds the TTL, when the TTL goes down by one. */
+export const TTL_DOWN = 0xfeff;
+
 /** What `check` can find wrong. */
 export const OK = 0;
 export const TRUNCATED = 1;

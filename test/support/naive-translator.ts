@@ -517,7 +517,7 @@ export class NaiveTranslator {
     const next = u32(s.seq + s.data + (has(s.flags, FIN) ? 1 : 0));
     if (distance(f.clientNext, next) > 0) f.clientNext = next;
     if (has(s.flags, ACK) && (opening || distance(f.clientAck, s.ack) > 0)) f.clientAck = s.ack;
-    if (opening) f.state = 'established';
+    if (f.state === 'syn-received') f.state = 'established';
     if (has(s.flags, FIN)) {
       f.clientFin = true;
       if (f.serverFin) f.state = 'closing';
@@ -601,7 +601,11 @@ export class NaiveTranslator {
     if (has(s.flags, SYN)) {
       if (!has(s.flags, ACK)) return 'simultaneous-open';
       const refused = this.synAck(after, s, f);
-      if (refused !== null) return refused;
+      if (refused !== null) {
+        this.refusals.set([f.network, f.consumer, f.endpoint, f.consumerPort * 65536 + f.endpointPort].join(), refused);
+        this.kill(f);
+        return refused;
+      }
     }
     let ack = s.ack;
     if (f.header.length > 0 && has(s.flags, ACK)) {

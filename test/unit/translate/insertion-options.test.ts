@@ -136,14 +136,29 @@ describe('MSS', () => {
     s.syn();
     assert.equal(s.synAck({ options: mss(35) }).verdict, 'mss-below-header');
     assert.equal(s.bench.drops('mss-below-header'), 1);
-    assert.equal(s.synAck({ options: mss(36) }).verdict, 'forward');
+    assert.equal(s.bench.t.flows.count, 0, 'its record and port are free again');
+    assert.equal(s.send().verdict, 'midstream', 'what the client sends on is no flow’s');
+    assert.equal(s.bench.t.counters.headersInserted, 0);
+    const fits = stream();
+    fits.syn();
+    assert.equal(fits.synAck({ options: mss(36) }).verdict, 'forward');
+  });
+
+  it('below the header’s length refuses the rest of a connection too where mid-stream flows are translated', () => {
+    const s = new Stream(new Bench(topology(link()), { midstream: 'translate' }));
+    s.syn();
+    s.synAck({ options: mss(35) });
+    assert.equal(s.send().verdict, 'mss-below-header');
+    assert.equal(s.send({ payload: 'GET /' }).verdict, 'mss-below-header');
   });
 
   it('has room for timestamps beside the header', () => {
     const s = stream();
     s.syn();
     assert.equal(s.synAck({ options: Buffer.concat([mss(47), TIMESTAMPS]) }).verdict, 'mss-below-header');
-    assert.equal(s.synAck({ options: Buffer.concat([mss(48), TIMESTAMPS]) }).verdict, 'forward');
+    const fits = stream();
+    fits.syn();
+    assert.equal(fits.synAck({ options: Buffer.concat([mss(48), TIMESTAMPS]) }).verdict, 'forward');
   });
 
   it('is 536 where the SYN-ACK names none (RFC 9293 section 3.7.1)', () => {

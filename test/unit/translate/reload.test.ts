@@ -77,30 +77,34 @@ describe('a topology applied to running tables', () => {
     assert.equal(at(t, 0, '10.0.0.4'), 'red');
   });
 
-  it('gives a new NAT address to new flows and keeps the pools that are in use', () => {
+  it('keeps the pools that are in use when NAT addresses are added and change places', () => {
     const t = new Tables(topology([web()]), 1);
     const link = t.links[0]!;
     const backend = parseAddress('10.200.2.4') | 0;
-    const [first, second] = t.poolsFor(link, backend, 6);
-    assert.ok(first!.allocate(0) >= 1024);
+    const first = t.pool(link, 0, backend, 6);
+    const second = t.pool(link, 1, backend, 6);
+    first.allocate(0);
     const added = [parseAddress('10.200.1.5'), parseAddress('10.200.1.6'), parseAddress('10.200.1.4')];
     assert.deepEqual(t.apply(topology([web({ natAddresses: added })])), []);
-    const pools = t.poolsFor(link, backend, 6);
-    assert.deepEqual([pools[0], pools[2]], [second, first]);
-    assert.equal(pools[2]!.inUse, 1);
-    assert.equal(pools.length, 3);
+    assert.equal(t.pool(link, 0, backend, 6), second);
+    assert.equal(t.pool(link, 2, backend, 6), first);
+    assert.equal(t.pool(link, 1, backend, 6).inUse, 0);
   });
 
-  it('drains a NAT address that was taken out: no new flow, its live ports go back to it', () => {
+  it('never gives a live port twice when a NAT address goes out and comes back, or goes to another link', () => {
     const t = new Tables(topology([web()]), 1);
     const link = t.links[0]!;
     const backend = parseAddress('10.200.2.4') | 0;
-    const [first, second] = t.poolsFor(link, backend, 6);
-    const number = t.poolNumber(first!);
-    first!.allocate(0);
+    const taken = t.pool(link, 0, backend, 6).allocate(0);
     t.apply(topology([web({ natAddresses: [parseAddress('10.200.1.5')] })]));
-    assert.deepEqual(t.poolsFor(link, backend, 6), [second]);
-    assert.equal(t.pools[number], first);
+    assert.equal(link.natAddresses.length, 1);
+    const other = web({ name: 'other', endpoints: [] });
+    t.apply(topology([web({ natAddresses: [parseAddress('10.200.1.5')] }), other]));
+    const again = new Set<number>();
+    for (let i = 0; i < 99; i++) again.add(t.pool(t.links[1]!, 0, backend, 6).allocate(0));
+    assert.equal(again.size, 99);
+    assert.ok(!again.has(taken));
+    assert.equal(t.pool(t.links[1]!, 0, backend, 6).allocate(0), -1);
   });
 
   it('gives a changed LINKID or dialect to new flows only', () => {
