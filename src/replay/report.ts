@@ -65,6 +65,7 @@ export function reportOf(plan: ReplayPlan, result: ReplayResult): ReplayReport {
   const { counters: c, tables } = t;
   const natPorts = tables.pools
     .filter((pool) => pool.inUse > 0)
+    .sort((a, b) => (a.address >>> 0) - (b.address >>> 0) || (a.backend >>> 0) - (b.backend >>> 0))
     .map((pool) => ({
       address: formatAddress(pool.address >>> 0),
       backend: formatAddress(pool.backend >>> 0),
