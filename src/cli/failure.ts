@@ -33,7 +33,8 @@ export function report(error: unknown): number {
 
 function exitCodeOf(error: CulvertError): number {
   const { code } = error;
-  if (code === 'USAGE' || code === 'ADDRESS_POOL_INVALID') return EXIT.usage;
+  // In a lab file a wrong header is one of the findings of CONFIG_INVALID; alone it comes from the command line.
+  if (code === 'USAGE' || code === 'ADDRESS_POOL_INVALID' || code.startsWith('PROXY_')) return EXIT.usage;
   if (code === 'INTERRUPTED') return EXIT.interrupted;
   if (code === 'TERMINATED') return EXIT.terminated;
   if (code.startsWith('CONFIG')) return EXIT.badConfig;

@@ -1,10 +1,13 @@
 /** From the flags of `culvert replay` to a plan; every contradiction is refused before anything is read. */
 import { realpathSync, statSync } from 'node:fs';
-import type { CulvertError } from '../errors.js';
+import { CulvertError } from '../errors.js';
 import type { ReplayPlan } from '../replay/replay.js';
+import { checkProxy } from '../service/proxy-protocol.js';
+import { dialectOf } from '../translate/dialects.js';
 import { TIMEOUT_PROFILES, type TranslatorOptions } from '../translate/options.js';
 import type { ProxySpec, Topology } from '../translate/topology.js';
 import { expandPool, parseCidr } from '../wire/address.js';
+import { headerTemplate } from '../wire/proxy/index.js';
 import { UsageError } from './failure.js';
 import { DEFAULT_BACKEND_NET, DEFAULT_NAT_POOL, type ReplayFlags } from './replay-flags.js';
 
@@ -41,7 +44,9 @@ export async function planReplay(input: string, flags: ReplayFlags): Promise<Pla
       throw new UsageError(`${file} is an input as well as an output: name another file`);
     }
   }
-  if (input === '-' && flags.providerIn === '-') throw new UsageError('standard input can be read once only');
+  if ([input, flags.providerIn, flags.config].filter((f) => f === '-').length > 1) {
+    throw new UsageError('standard input can be read once only: name a file for all but one of the inputs');
+  }
   const common = {
     input,
     providerInput: flags.providerIn ?? null,
@@ -72,6 +77,8 @@ function adopting(common: Common, flags: ReplayFlags): PlannedReplay {
   if ((flags.tlv !== undefined || flags.crc32c === true) && flags.dialect !== 'custom') {
     throw new UsageError('--tlv and --crc32c go with --dialect custom');
   }
+  const proxy = flags.proxy ? proxyOf(flags) : null;
+  const warnings = proxy === null ? [] : headerWarnings(proxy, flags.linkid ?? 1);
   const profile = TIMEOUT_PROFILES[flags.timeouts ?? 'capture'];
   return {
     plan: {
@@ -83,7 +90,7 @@ function adopting(common: Common, flags: ReplayFlags): PlannedReplay {
         natPortCount: NAT_PORT_COUNT,
         backendNet,
         linkId: flags.linkid ?? null,
-        proxy: flags.proxy ? proxyOf(flags) : null,
+        proxy,
         idleTimeoutMs: Math.max(profile.tcpEstablishedMs, profile.udpMs),
       },
       options: {
@@ -97,7 +104,7 @@ function adopting(common: Common, flags: ReplayFlags): PlannedReplay {
       },
       network: 0,
     },
-    warnings: [],
+    warnings,
   };
 }
 
@@ -112,6 +119,18 @@ function proxyOf(flags: ReplayFlags): ProxySpec {
     default:
       return { dialect: 'azure' };
   }
+}
+
+/**
+ * The header is held to the rules of a lab file before anything is read: the first service is adopted in mid-run.
+ * @throws UsageError with every rule that the header breaks
+ */
+function headerWarnings(proxy: ProxySpec, linkId: number): CulvertError[] {
+  const problems = checkProxy(proxy);
+  const errors = problems.filter((p) => p.severity === 'error').map((p) => `${p.code}: ${p.message}`);
+  if (errors.length > 0) throw new UsageError(`--dialect ${proxy.dialect}: ${errors.join('; ')}`);
+  headerTemplate(dialectOf(proxy, linkId), 0, 0);
+  return problems.map((p) => new CulvertError(p.code, p.message));
 }
 
 async function configured(common: Common, flags: ReplayFlags): Promise<PlannedReplay> {

@@ -1,5 +1,5 @@
 /** The door of the configuration: a lab file in, a checked lab out, or every mistake of the file at once. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { CulvertError } from '../errors.js';
 import { compileTopology } from './compile.js';
 import { ConfigError, Findings } from './findings.js';
@@ -11,6 +11,8 @@ import { checkShape } from './shape.js';
 import { readSource } from './source.js';
 
 const MAX_OCTETS = 16 * 1024 * 1024;
+const FIRST_OCTETS = 64 * 1024;
+const RETRY_MS = 5;
 
 /**
  * Reads a lab from text, YAML 1.2 or JSON.
@@ -37,13 +39,37 @@ export function parseLab(text: string, file: string): LabConfig {
 function readOctets(path: string): Buffer {
   const descriptor = path === '-' ? 0 : openSync(path, 'r');
   try {
-    const { size } = fstatSync(descriptor);
-    if (size > MAX_OCTETS) {
-      throw new CulvertError('CONFIG_TOO_LARGE', `${path} has ${String(size)} octets; a lab file has at most 16 MiB`);
+    let text = Buffer.allocUnsafe(FIRST_OCTETS);
+    let octets = 0;
+    // Counted as they come: a pipe or a device tells no size beforehand.
+    for (;;) {
+      if (octets === text.length) {
+        if (octets > MAX_OCTETS) {
+          throw new CulvertError('CONFIG_TOO_LARGE', `${path} is too large: a lab file has at most 16 MiB`);
+        }
+        const larger = Buffer.allocUnsafe(Math.min(2 * octets, MAX_OCTETS + 1));
+        text.copy(larger);
+        text = larger;
+      }
+      const count = read(descriptor, text, octets);
+      if (count === 0) return text.subarray(0, octets);
+      octets += count;
     }
-    return readFileSync(descriptor);
   } finally {
     if (descriptor !== 0) closeSync(descriptor);
+  }
+}
+
+/** Reads what there is, into the rest of `b`. @returns the count of octets, 0 at the end */
+function read(descriptor: number, b: Buffer, at: number): number {
+  for (;;) {
+    try {
+      return readSync(descriptor, b, at, b.length - at, null);
+    } catch (error) {
+      // Standard input may be in non-blocking mode, set so by another process that shares it.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+    }
   }
 }
 

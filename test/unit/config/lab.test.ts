@@ -343,6 +343,7 @@ describe('config: a lab with mistakes', () => {
     assert.equal(code(repositoryFile('no-such-file.yaml')), 'CONFIG_UNREADABLE');
     assert.equal(code(repositoryFile('fixtures')), 'CONFIG_UNREADABLE');
     assert.equal(code(process.execPath), 'CONFIG_TOO_LARGE');
+    assert.equal(code('/dev/zero'), 'CONFIG_TOO_LARGE', 'no size is told beforehand');
     assert.equal(code('/bin/true'), 'CONFIG_NOT_TEXT');
   });
 
