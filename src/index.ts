@@ -17,6 +17,7 @@ export {
 } from './capture/index.js';
 
 export { Translator } from './translate/translator.js';
+export type { Endpoint, Link, Tables } from './translate/tables.js';
 export { LIFTED, Recording, SIDE_LIFTED } from './translate/recording.js';
 export { DEFAULT_OPTIONS, TIMEOUT_PROFILES, type Timeouts, type TranslatorOptions } from './translate/options.js';
 export type { Distribution, EndpointSpec, LinkSpec, ProxySpec, RuleSpec, Topology } from './translate/topology.js';
@@ -25,4 +26,5 @@ export { ConfigError, loadLab, parseLab, type LabConfig, type TranslationSetting
 
 export { Replay, type OnProgress, type ReplayPlan, type ReplayResult } from './replay/replay.js';
 export { reportOf, type ReplayReport } from './replay/report.js';
+export { optionsOf } from './replay/settings.js';
 export type { AdoptOptions } from './replay/adopt.js';

@@ -1,4 +1,4 @@
-/** Exit codes of the command; documented in the README, never renumbered. */
+/** Exit codes of the command; documented in docs/replay.md, never renumbered. */
 export const EXIT = {
   /** Done. */
   ok: 0,
