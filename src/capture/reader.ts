@@ -39,12 +39,19 @@ async function read(source: CaptureSource, name: string, region: Region): Promis
   let input = source;
   try {
     let filled = await readHead(input, region);
-    if (filled === from) throw new CulvertError('CAPTURE_EMPTY', `${name}: the file is empty`, { file: name });
+    if (filled === from)
+      throw new CulvertError('CAPTURE_EMPTY', `${name}: the file is empty: record it again, or name another`, {
+        file: name,
+      });
     if (isGzip(slab, from, filled)) {
       input = new GunzipSource(input, Buffer.from(slab.subarray(from, filled)), name);
       filled = await readHead(input, region);
       if (filled === from) {
-        throw new CulvertError('CAPTURE_EMPTY', `${name}: the gzip file has nothing in it`, { file: name });
+        throw new CulvertError(
+          'CAPTURE_EMPTY',
+          `${name}: the gzip file has nothing in it: record it again, or name another`,
+          { file: name },
+        );
       }
     }
     const format = recognise(slab, from, filled);

@@ -50,8 +50,10 @@ export function notACapture(b: Buffer, from: number, to: number, name: string): 
   const head = b.subarray(from, Math.min(to, from + 16));
   const hex = head.toString('hex');
   const known = OTHERS.find(([magic]) => hex.startsWith(magic));
-  let hint = `it begins with ${head.subarray(0, RECOGNISE_LENGTH).toString('hex')}`;
+  const first = head.subarray(0, RECOGNISE_LENGTH).toString('hex');
+  let hint = `it begins with ${first}; name a capture, as tcpdump -w writes it`;
   if (known !== undefined) hint = known[1];
-  else if (head.every((octet) => (octet >= 0x20 && octet < 0x7f) || (octet >= 9 && octet <= 13))) hint = 'it is text';
+  else if (head.every((octet) => (octet >= 0x20 && octet < 0x7f) || (octet >= 9 && octet <= 13)))
+    hint = 'it is text; name a capture, as tcpdump -w writes it';
   return new CulvertError('CAPTURE_NOT_A_CAPTURE', `${name}: not a pcap or pcapng file: ${hint}`, { file: name });
 }

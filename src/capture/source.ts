@@ -30,14 +30,22 @@ function unreadable(name: string, error: unknown): CulvertError {
   const code = systemCode(error);
   const place = { file: name };
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return new CulvertError('CAPTURE_NOT_FOUND', `${name}: there is no such file`, place, { cause: error });
+    return new CulvertError(
+      'CAPTURE_NOT_FOUND',
+      `${name}: there is no such file: check the name and the current directory`,
+      place,
+      { cause: error },
+    );
   }
   if (code === 'EISDIR') {
-    return new CulvertError('CAPTURE_IS_DIRECTORY', `${name}: is a directory, not a capture file`, place, {
+    return new CulvertError('CAPTURE_IS_DIRECTORY', `${name}: is a directory: name a capture file in it`, place, {
       cause: error,
     });
   }
-  const why = code === 'EACCES' || code === 'EPERM' ? 'permission to read it is missing' : `reading failed (${code})`;
+  const why =
+    code === 'EACCES' || code === 'EPERM'
+      ? 'permission to read it is missing: change its mode, or read it as another user'
+      : `reading failed (${code})`;
   return new CulvertError('CAPTURE_UNREADABLE', `${name}: ${why}`, place, { cause: error });
 }
 

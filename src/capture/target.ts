@@ -25,21 +25,24 @@ function unwritable(name: string, error: unknown): CulvertError {
       return make('CAPTURE_PIPE_CLOSED', 'the reader at the other end of the pipe has gone');
     case 'ENOSPC':
     case 'EDQUOT':
-      return make('CAPTURE_NO_SPACE', 'there is no space left to write it');
+      return make('CAPTURE_NO_SPACE', 'there is no space left to write it: free some, or name another place');
     case 'EFBIG':
-      return make('CAPTURE_NO_SPACE', 'it would be larger than a file may be here');
+      return make('CAPTURE_NO_SPACE', 'it would be larger than a file may be here: name another place');
     case 'EACCES':
     case 'EPERM':
-      return make('CAPTURE_NOT_WRITABLE', 'permission to write it is missing');
+      return make(
+        'CAPTURE_NOT_WRITABLE',
+        'permission to write it is missing: name another place, or change the mode of its directory',
+      );
     case 'EROFS':
-      return make('CAPTURE_NOT_WRITABLE', 'its file system is read-only');
+      return make('CAPTURE_NOT_WRITABLE', 'its file system is read-only: name another place');
     case 'ENOENT':
     case 'ENOTDIR':
-      return make('CAPTURE_NOT_WRITABLE', 'the directory it is to be written to does not exist');
+      return make('CAPTURE_NOT_WRITABLE', 'the directory it is to be written to does not exist: make it first');
     case 'ENAMETOOLONG':
-      return make('CAPTURE_NOT_WRITABLE', 'its name is too long');
+      return make('CAPTURE_NOT_WRITABLE', 'its name is too long: choose a shorter one');
     case 'EISDIR':
-      return make('CAPTURE_NOT_WRITABLE', 'it is a directory; name a file');
+      return make('CAPTURE_NOT_WRITABLE', 'it is a directory: name a file');
     default:
       return make('CAPTURE_WRITE_FAILED', `writing failed (${system})`);
   }

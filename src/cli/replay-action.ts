@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { CheckReport } from '../check/index.js';
+import { CulvertError } from '../errors.js';
 import { unlessAborted } from '../replay/abort.js';
 import { Replay, type ReplayPlan, type ReplayResult } from '../replay/replay.js';
 import { reportOf, type ReplayReport } from '../replay/report.js';
@@ -44,10 +45,17 @@ export async function replay(input: string, flags: ReplayFlags): Promise<number>
         },
         signal,
       ),
-    ).finally(() => {
-      bar.stop();
-    });
-    for (const w of result.warnings) say(`warning: ${w.code}: ${w.message}\n`);
+    )
+      .catch((error: unknown) => {
+        throw unlessAlone(error, plan);
+      })
+      .finally(() => {
+        bar.stop();
+      });
+    // The exit code is an error's, so it is told also where little is to be said.
+    for (const w of result.warnings) {
+      process.stderr.write(`culvert: ${w.code}: ${w.message}: what comes before it is translated, the rest is not\n`);
+    }
     const check =
       flags.check === true ? await interruptible((signal) => unlessAborted(verify(plan, result), signal)) : null;
     print(flags, reportOf(planned.plan, result), check);
@@ -56,6 +64,15 @@ export async function replay(input: string, flags: ReplayFlags): Promise<number>
   } finally {
     if (temporary !== null) rmSync(temporary, { recursive: true, force: true });
   }
+}
+
+/** A reader that leaves ends a replay quietly, as `head` does; not so where a file is lost by it. */
+function unlessAlone(error: unknown, { provider, consumer }: ReplayPlan): unknown {
+  if (!(error instanceof CulvertError) || error.code !== 'CAPTURE_PIPE_CLOSED') return error;
+  const file = provider === error.place.file ? consumer : provider;
+  if (file === null) return error;
+  const what = `${file}: not written, since the reader of the other output has gone: let that read to the end`;
+  return new CulvertError('CAPTURE_WRITE_FAILED', what, { file }, { cause: error });
 }
 
 async function verify(plan: ReplayPlan, result: ReplayResult): Promise<CheckReport> {

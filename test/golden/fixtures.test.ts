@@ -7,7 +7,8 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, readdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { allRuns, command, fixtureRuns, runHere, titleOf, type Run } from './runs.js';
+import { commandFile } from '../cli/command.js';
+import { allRuns, fixtureRuns, runHere, titleOf, type Run } from './runs.js';
 
 const MOST_OCTETS = 4 << 20;
 
@@ -62,7 +63,7 @@ describe('golden cases', () => {
 
     it(`${titleOf(run)}: passes the command's own check`, () => {
       const input = path.join(run.folder, run.input);
-      const args = [command, 'replay', input, ...fixtureRuns.absoluteArguments(run), '--check', '--quiet'];
+      const args = [commandFile, 'replay', input, ...fixtureRuns.absoluteArguments(run), '--check', '--quiet'];
       const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
       assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: '', stderr: '' });
     });
@@ -75,7 +76,7 @@ describe('golden cases', () => {
       const outputs = ['--provider', provider, '--consumer', consumer, '--quiet'];
       const { status, stderr } = spawnSync(
         process.execPath,
-        [command, 'replay', '-', ...fixtureRuns.absoluteArguments(run), ...outputs],
+        [commandFile, 'replay', '-', ...fixtureRuns.absoluteArguments(run), ...outputs],
         {
           input: readFileSync(path.join(run.folder, run.input)),
           cwd: scratch,

@@ -46,8 +46,6 @@ export interface FixtureRuns {
 
 export const fixtureRuns = (await import(path.join(repositoryRoot, 'scripts', 'fixture-runs.mjs'))) as FixtureRuns;
 
-export const command = path.join(repositoryRoot, 'dist', 'src', 'cli', 'main.js');
-
 export const titleOf = (run: Run): string => (run.variant === '' ? run.name : `${run.name} (${run.variant})`);
 
 /** Every run of every case. */

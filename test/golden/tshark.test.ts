@@ -9,11 +9,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { locateIpv4 } from '../../src/wire/link.js';
 import { decode } from '../../src/wire/proxy/index.js';
 import { needsCommand, needsShared, sharedDirectory } from '../support/machine.js';
 import { naiveRead } from '../unit/capture/naive.js';
 import { allRuns, fixtureRuns, replayHere, titleOf } from './runs.js';
+import { segmentsOf, tcpOf } from './segments.js';
 
 const SHARED = path.join(sharedDirectory(), 'captures');
 const LIMIT_MS = 60_000;
@@ -68,30 +68,6 @@ async function dissect(file: string): Promise<Dissection> {
   return dissection;
 }
 
-/** Where the TCP segment of a raw IPv4 packet is, or null where the packet has no TCP header. */
-function tcpOf(octets: Buffer): { readonly at: number; readonly end: number } | null {
-  const at = (octets.readUInt8(0) & 15) * 4;
-  const unfragmented = (octets.readUInt16BE(6) & 0x1fff) === 0;
-  if (octets.readUInt8(9) !== 6 || !unfragmented || at + 20 > octets.length) return null;
-  return { at, end: Math.min(octets.length, octets.readUInt16BE(2) || octets.length) };
-}
-
-const endpoint = (octets: Buffer, address: number, port: number): string =>
-  `${octets.subarray(address, address + 4).join('.')}:${String(octets.readUInt16BE(port))}`;
-
-/** `source:port > destination:port` of every TCP packet of the capture. */
-function tuplesOf(file: string): Set<string> {
-  const tuples = new Set<string>();
-  for (const { link, data } of naiveRead(readFileSync(file))) {
-    const ip = locateIpv4(link, data, 0, data.length);
-    if (ip < 0 || data.length < ip + 20) continue;
-    const packet = data.subarray(ip);
-    const tcp = tcpOf(packet);
-    if (tcp !== null) tuples.add(`${endpoint(packet, 12, tcp.at)} > ${endpoint(packet, 16, tcp.at + 2)}`);
-  }
-  return tuples;
-}
-
 const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 
 /** What our own decoder finds in an output, by frame number. */
@@ -132,7 +108,7 @@ async function judge(input: string, args: readonly string[], scratch: string, ex
   }
 
   const ours = headersOf(provider);
-  const clients = tuplesOf(input);
+  const clients = new Set([...segmentsOf(input)].map(({ tuple }) => tuple));
   for (const [frame, tuple] of ours) assert.ok(clients.has(tuple), `frame ${String(frame)}: nobody sent ${tuple}`);
   if (fresh.includes(provider)) assert.deepEqual(dissections[0]!.headers, ours);
   assert.equal(ours.size, report.headers.inserted + report.headers.resent, 'headers that the report counts');
