@@ -33,6 +33,8 @@ export const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 
 /** Octets of a block with an empty body: type, length, and the length again at its end. */
 export const BLOCK_OVERHEAD = 12;
+/** Octets from the start of a section header to its options. */
+export const SECTION_HEADER_LENGTH = 24;
 /** Octets from the start of an enhanced (or old) packet block to its packet. */
 export const ENHANCED_HEADER_LENGTH = 28;
 /** Octets from the start of a simple packet block to its packet. */

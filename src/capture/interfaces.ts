@@ -53,6 +53,7 @@ function forEachOption(
 
 /** The comment options in `[at, end)`, joined by a line feed; empty when there is none. */
 export function readComment(b: Buffer, at: number, end: number, little: boolean): string {
+  if (end - at < 4) return ''; // most packets have no options
   const comments: string[] = [];
   forEachOption(b, at, end, little, (code, from, to) => {
     if (code === OPTION_COMMENT) comments.push(b.toString('utf8', from, to));

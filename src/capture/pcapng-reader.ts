@@ -13,6 +13,7 @@ import {
   ENHANCED_HEADER_LENGTH,
   MAX_BLOCK_LENGTH,
   MAX_PACKET_LENGTH,
+  SECTION_HEADER_LENGTH,
   SIMPLE_HEADER_LENGTH,
   u16,
   u32,
@@ -24,7 +25,7 @@ import { RecordReader } from './record-reader.js';
 
 /** Interfaces of one file: far more than any real file has, few enough to remember. */
 const MAX_INTERFACES = 65536;
-/** Octets kept of the names and comments of one file's interfaces. */
+/** Octets kept of the names and comments of one file's sections and interfaces. */
 const MAX_TEXT = 16 * 1024 * 1024;
 
 export class PcapngReader extends RecordReader {
@@ -178,12 +179,17 @@ export class PcapngReader extends RecordReader {
   }
 
   private openSection(p: number, end: number): boolean {
-    if (end - p < 28) return this.stop('CAPTURE_CORRUPT', 'a section header is too short', p);
+    if (end - p < SECTION_HEADER_LENGTH + 4) return this.stop('CAPTURE_CORRUPT', 'a section header is too short', p);
     const major = u16(this.slab, p + 12, this.little);
     if (major !== 1) {
       return this.stop('CAPTURE_CORRUPT', `a section is of pcapng version ${String(major)}; only 1 is known`, p);
     }
     this.section++;
+    const comment = readComment(this.slab, p + SECTION_HEADER_LENGTH, end - 4, this.little);
+    if (comment !== '' && this.textKept + comment.length <= MAX_TEXT) {
+      this.textKept += comment.length;
+      this.sectionComment += this.sectionComment === '' ? comment : `\n${comment}`;
+    }
     this.sectionBase = this.interfaces.length;
     return true;
   }

@@ -55,6 +55,8 @@ export abstract class RecordReader {
   warning: CulvertError | null = null;
   /** All interfaces met so far, in the file's order over all its sections. */
   readonly interfaces: CaptureInterface[] = [];
+  /** The comments of all sections met so far, joined by a line feed; empty when there is none, as in pcap. */
+  sectionComment = '';
   /** Whether any interface met so far has time stamps finer than microseconds. */
   finerThanMicroseconds = false;
   abstract readonly format: CaptureFormat;

@@ -15,6 +15,7 @@ import {
   BLOCK_SECTION,
   BYTE_ORDER_MAGIC,
   ENHANCED_HEADER_LENGTH,
+  OPTION_COMMENT,
   OPTION_END,
   OPTION_IF_DESCRIPTION,
   OPTION_IF_NAME,
@@ -37,6 +38,7 @@ export interface WriterInterface {
   readonly snapLength?: number;
   readonly name?: string;
   readonly description?: string;
+  readonly comment?: string;
 }
 
 export interface CaptureWriterOptions extends RegionOptions {
@@ -49,10 +51,13 @@ export interface CaptureWriterOptions extends RegionOptions {
   readonly snapLength?: number;
   /** Interfaces of a pcapng file; a pcap file has none. */
   readonly interfaces?: readonly WriterInterface[];
+  /** Comment of a pcapng file's section. */
+  readonly comment?: string;
 }
 
 /** Octets of the longest option value. */
 const MAX_OPTION_LENGTH = 65535;
+const LINE_FEED = 10;
 const DEFAULT_SNAP_LENGTH = 262144;
 /** Octets after a packet in pcapng, at most: padding and the block's second length. */
 const ENHANCED_TRAILER_LENGTH = 3 + 4;
@@ -141,6 +146,8 @@ export class CaptureWriter {
    * @param seconds since 1970; taken modulo 2^32 in pcap, modulo 2^64 time units in pcapng
    * @param nanoseconds 0 to 999999999
    * @param interfaceIndex index of the interface, pcapng only
+   * @param comment kept in pcapng only; read back as it is, if no line of it exceeds 65535 octets
+   * @throws CulvertError as `create` does, when a long comment has to be written out at once
    */
   commit(
     capturedLength: number,
@@ -148,13 +155,16 @@ export class CaptureWriter {
     seconds: number,
     nanoseconds: number,
     interfaceIndex = 0,
+    comment = '',
   ): void {
     const { view } = this;
     const p = this.pos;
     const fraction = this.nanosecondsPerUnit === 1 ? nanoseconds : (nanoseconds / 1000) | 0;
     if (this.pcapng) {
       const padded = (capturedLength + 3) & ~3;
-      const length = ENHANCED_HEADER_LENGTH + padded + 4;
+      const options = comment === '' ? null : endOfOptions(commentOptions(comment));
+      const length = ENHANCED_HEADER_LENGTH + padded + (options === null ? 0 : options.length) + 4;
+      const behind = p + ENHANCED_HEADER_LENGTH + padded;
       // 64 bits do not fit a double: the low half is exact modulo 2^32, and the high half is then the nearest.
       const low = (Math.imul(seconds, this.unitsPerSecond) + fraction) >>> 0;
       const high = Math.round((seconds * this.unitsPerSecond + fraction - low) / 4294967296);
@@ -165,10 +175,14 @@ export class CaptureWriter {
       view.setUint32(p + 16, low, true);
       view.setUint32(p + 20, capturedLength, true);
       view.setUint32(p + 24, originalLength, true);
-      for (let i = p + ENHANCED_HEADER_LENGTH + capturedLength; i < p + length - 4; i++) this.slab[i] = 0;
-      view.setUint32(p + length - 4, length, true);
-      this.pos = p + length;
+      for (let i = p + ENHANCED_HEADER_LENGTH + capturedLength; i < behind; i++) this.slab[i] = 0;
       this.octets += length;
+      if (options === null) {
+        view.setUint32(behind, length, true);
+        this.pos = behind + 4;
+      } else {
+        this.closeBlock(behind, options, length);
+      }
     } else {
       view.setUint32(p, seconds, true);
       view.setUint32(p + 4, fraction, true);
@@ -193,7 +207,10 @@ export class CaptureWriter {
         { file: this.name },
       );
     }
-    const options = [option(OPTION_IF_TSRESOL, Buffer.from([this.nanosecondsPerUnit === 1 ? 9 : 6]))];
+    const options = [
+      ...commentOptions(face.comment ?? ''),
+      option(OPTION_IF_TSRESOL, Buffer.from([this.nanosecondsPerUnit === 1 ? 9 : 6])),
+    ];
     if (face.name !== undefined && face.name !== '') {
       options.unshift(option(OPTION_IF_NAME, Buffer.from(face.name)));
     }
@@ -203,7 +220,7 @@ export class CaptureWriter {
     const fixed = Buffer.alloc(8);
     fixed.writeUInt16LE(face.linkType, 0);
     fixed.writeUInt32LE(face.snapLength ?? this.snapLength, 4);
-    this.append(block(BLOCK_INTERFACE, [fixed, ...options, option(OPTION_END, Buffer.alloc(0))]));
+    this.append(block(BLOCK_INTERFACE, [fixed, endOfOptions(options)]));
     return this.interfaceCount++;
   }
 
@@ -246,8 +263,25 @@ export class CaptureWriter {
     fixed.writeUInt16LE(1, 4);
     fixed.writeUInt16LE(0, 6);
     const writtenBy = option(OPTION_SHB_USERAPPL, Buffer.from('culvert'));
-    this.append(block(BLOCK_SECTION, [fixed, writtenBy, option(OPTION_END, Buffer.alloc(0))]));
+    const texts = [writtenBy, ...commentOptions(options.comment ?? '')];
+    this.append(block(BLOCK_SECTION, [fixed, endOfOptions(texts)]));
     for (const face of options.interfaces ?? [{ linkType: options.linkType }]) this.addInterface(face);
+  }
+
+  /** Ends a packet's block with its options, for which `reserve` has not made room. */
+  private closeBlock(at: number, options: Buffer, length: number): void {
+    if (at + options.length + 4 <= this.to) {
+      options.copy(this.slab, at);
+      this.view.setUint32(at + options.length, length, true);
+      this.pos = at + options.length + 4;
+      return;
+    }
+    const rest = Buffer.alloc(options.length + 4);
+    options.copy(rest);
+    rest.writeUInt32LE(length, options.length);
+    this.pos = at;
+    this.writeOut();
+    this.target.write(rest, 0, rest.length);
   }
 
   /** Writes octets that are no packet; they need not fit the region. */
@@ -276,13 +310,34 @@ export class CaptureWriter {
 }
 
 function option(code: number, text: Buffer): Buffer {
-  const value = text.subarray(0, MAX_OPTION_LENGTH);
+  let kept = Math.min(text.length, MAX_OPTION_LENGTH);
+  while (kept < text.length && (text[kept]! & 0xc0) === 0x80) kept--; // never within a UTF-8 character
+  const value = text.subarray(0, kept);
   const octets = Buffer.alloc(4 + ((value.length + 3) & ~3));
   octets.writeUInt16LE(code, 0);
   octets.writeUInt16LE(value.length, 2);
   value.copy(octets, 4);
   return octets;
 }
+
+/** A comment as options: one, or, where that would be too long, several, split between lines; a longer line is cut. */
+function commentOptions(comment: string): Buffer[] {
+  if (comment === '') return [];
+  const text = Buffer.from(comment);
+  const options: Buffer[] = [];
+  let from = 0;
+  while (text.length - from > MAX_OPTION_LENGTH) {
+    const line = text.lastIndexOf(LINE_FEED, from + MAX_OPTION_LENGTH);
+    if (line < from) break;
+    options.push(option(OPTION_COMMENT, text.subarray(from, line)));
+    from = line + 1;
+  }
+  options.push(option(OPTION_COMMENT, text.subarray(from)));
+  return options;
+}
+
+const endOfOptions = (options: readonly Buffer[]): Buffer =>
+  Buffer.concat([...options, option(OPTION_END, Buffer.alloc(0))]);
 
 function block(type: number, parts: readonly Buffer[]): Buffer {
   const body = Buffer.concat(parts);

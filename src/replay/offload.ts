@@ -19,6 +19,23 @@ export const L4_PARTIAL = 8;
 /** The L4 checksum was wrong and has been repaired, as asked for. */
 export const L4_REPAIRED = 16;
 
+/** Offload artefacts and other repairs, counted. */
+export class Completed {
+  totalLengths = 0;
+  ipChecksums = 0;
+  l4Checksums = 0;
+  partialLeft = 0;
+  repaired = 0;
+
+  add(done: number): void {
+    if ((done & TOTAL_LENGTH) !== 0) this.totalLengths++;
+    if ((done & IP_CHECKSUM) !== 0) this.ipChecksums++;
+    if ((done & L4_CHECKSUM) !== 0) this.l4Checksums++;
+    if ((done & L4_PARTIAL) !== 0) this.partialLeft++;
+    if ((done & L4_REPAIRED) !== 0) this.repaired++;
+  }
+}
+
 /**
  * Completes the packet at `ip` in place.
  * @param end end of the octets at hand

@@ -1,5 +1,5 @@
 /** One output of a replay: a capture file of raw IPv4 packets, or, where none was asked for, a place to translate in. */
-import { CaptureWriter } from '../capture/index.js';
+import { CaptureWriter, type WriterInterface } from '../capture/index.js';
 import { LINK_RAW } from '../wire/link.js';
 
 export class Output {
@@ -11,7 +11,8 @@ export class Output {
   /**
    * @param path file name, `-`, or null for none; a name that ends in `.pcapng` gives that format
    * @param from region of the slab that the packets are put in
-   * @param interfaces names for pcapng's interfaces, one a network
+   * @param interfaces names and texts of pcapng's interfaces, one a network
+   * @param comment of pcapng's section
    */
   constructor(
     path: string | null,
@@ -19,7 +20,8 @@ export class Output {
     from: number,
     to: number,
     nanoseconds: boolean,
-    interfaces: readonly string[],
+    interfaces: readonly Omit<WriterInterface, 'linkType'>[],
+    comment: string,
   ) {
     this.from = from;
     this.writer =
@@ -32,7 +34,8 @@ export class Output {
             slab,
             from,
             to,
-            interfaces: interfaces.map((name) => ({ linkType: LINK_RAW, name })),
+            interfaces: interfaces.map((face) => ({ ...face, linkType: LINK_RAW })),
+            comment,
           });
   }
 
@@ -41,9 +44,9 @@ export class Output {
     return this.writer === null ? this.from : this.writer.reserve(length);
   }
 
-  commit(length: number, missing: number, seconds: number, nanoseconds: number, network: number): void {
+  commit(length: number, missing: number, seconds: number, nanoseconds: number, network: number, comment = ''): void {
     this.packets++;
-    this.writer?.commit(length, length + missing, seconds, nanoseconds, network);
+    this.writer?.commit(length, length + missing, seconds, nanoseconds, network, comment);
   }
 
   /** Writes what is buffered. */

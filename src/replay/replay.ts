@@ -7,6 +7,8 @@
  *   translated there; only when other packets go before it (a header, released fragments) does it move again.
  * - Client packets go to the provider's file. Server packets are lifted in place there, copied once more to the
  *   consumer's region, and translated back by the ordinary path.
+ * - From pcapng to pcapng, the translated and the returned packet keep the recorded one's comment; what culvert adds has
+ *   none.
  * - The recording's own time stamps are the clock, so a replay is deterministic: same input, same octets.
  */
 import { CaptureReader } from '../capture/index.js';
@@ -21,9 +23,10 @@ import { LINK_NOT_IPV4, LINK_TRUNCATED, locateIpv4 } from '../wire/link.js';
 import { unlessAborted } from './abort.js';
 import { type AdoptOptions, Adopter } from './adopt.js';
 import { RecordingClock } from './clock.js';
-import { complete, IP_CHECKSUM, L4_CHECKSUM, L4_PARTIAL, L4_REPAIRED, TOTAL_LENGTH } from './offload.js';
+import { complete, Completed, L4_PARTIAL } from './offload.js';
 import { Output } from './output.js';
 import { Returned } from './returned.js';
+import { textsOf } from './texts.js';
 
 export interface ReplayPlan {
   readonly input: string;
@@ -59,23 +62,6 @@ export interface ReplayResult {
   readonly toConsumer: number;
   /** The input's tail was truncated or corrupt: what came before it was translated. */
   readonly warnings: readonly CulvertError[];
-}
-
-/** Offload artefacts and other repairs, counted. */
-export class Completed {
-  totalLengths = 0;
-  ipChecksums = 0;
-  l4Checksums = 0;
-  partialLeft = 0;
-  repaired = 0;
-
-  add(done: number): void {
-    if ((done & TOTAL_LENGTH) !== 0) this.totalLengths++;
-    if ((done & IP_CHECKSUM) !== 0) this.ipChecksums++;
-    if ((done & L4_CHECKSUM) !== 0) this.l4Checksums++;
-    if ((done & L4_PARTIAL) !== 0) this.partialLeft++;
-    if ((done & L4_REPAIRED) !== 0) this.repaired++;
-  }
 }
 
 const READ = 2 << 20;
@@ -116,6 +102,9 @@ export class Replay {
   private done = 0;
   private original = -1;
   private originalEnd = -1;
+  private comment = '';
+  /** Comments can be read, and written. */
+  private commented = false;
 
   private constructor(plan: ReplayPlan, signal: AbortSignal | undefined) {
     this.plan = plan;
@@ -152,7 +141,7 @@ export class Replay {
     try {
       if (plan.providerInput !== null) second = await this.open(plan.providerInput, READ);
       let more = await this.available(input);
-      this.openOutputs(input);
+      this.openOutputs(input, second);
       opened = true;
       if (second === null) await this.all(input, onProgress);
       else {
@@ -196,13 +185,26 @@ export class Replay {
   }
 
   /** The outputs keep nanoseconds where the input has them, so they are opened when the input is known. */
-  private openOutputs(input: CaptureReader): void {
+  private openOutputs(input: CaptureReader, second: CaptureReader | null): void {
     const { plan, slab, writeFrom } = this;
     const fine = input.finerThanMicroseconds;
-    this.provider = new Output(plan.provider, slab, writeFrom, writeFrom + WRITE, fine, ['provider']);
+    const provider = [textsOf('provider', second?.interfaces ?? [])];
+    const consumer = this.t.tables.networks.map((name, index) =>
+      textsOf(
+        name,
+        input.interfaces.filter((face) => (plan.network === null ? face.name === name : index === plan.network)),
+      ),
+    );
+    const comment = input.sectionComment;
+    const back = (second ?? input).sectionComment;
+    const isPcapng = (path: string | null): boolean => path?.endsWith('.pcapng') === true;
+    this.commented =
+      (isPcapng(plan.provider) || isPcapng(plan.consumer)) &&
+      (input.format === 'pcapng' || second?.format === 'pcapng');
+    this.provider = new Output(plan.provider, slab, writeFrom, writeFrom + WRITE, fine, provider, comment);
     try {
       const from = writeFrom + WRITE;
-      this.consumer = new Output(plan.consumer, slab, from, from + WRITE, fine, this.t.tables.networks);
+      this.consumer = new Output(plan.consumer, slab, from, from + WRITE, fine, consumer, back);
     } catch (error) {
       this.provider.abort();
       throw error;
@@ -266,8 +268,8 @@ export class Replay {
       const usual = this.recording.usual(at, here, network, missing);
       if (usual !== NOT_USUAL) {
         const n = t.outbox.length[0]!;
-        provider.commit(n, t.outbox.missing[0]!, this.seconds, this.nanoseconds, 0);
-        if (usual === LIFTED) this.giveBack(at, n, t.outbox.missing[0]!, false);
+        provider.commit(n, t.outbox.missing[0]!, this.seconds, this.nanoseconds, 0, this.comment);
+        if (usual === LIFTED) this.giveBack(at, n, t.outbox.missing[0]!, false, this.comment);
         return;
       }
     }
@@ -320,6 +322,7 @@ export class Replay {
     const before = this.clock.now;
     this.seconds = r.seconds;
     this.nanoseconds = r.nanoseconds;
+    this.comment = this.commented ? r.comment() : '';
     const now = this.clock.update(r.seconds, r.nanoseconds);
     t.begin();
     if (now === before) return;
@@ -350,16 +353,18 @@ export class Replay {
       const network = outbox.network[0]!;
       if (verdict !== LIFTED) {
         const output = outbox.side[0] === TO_PROVIDER ? provider : consumer;
-        output.commit(length, missing, this.seconds, this.nanoseconds, output === provider ? 0 : network);
+        output.commit(length, missing, this.seconds, this.nanoseconds, output === provider ? 0 : network, this.comment);
         return;
       }
-      provider.commit(length, missing, this.seconds, this.nanoseconds, 0);
-      this.giveBack(at, length, missing, partial);
+      provider.commit(length, missing, this.seconds, this.nanoseconds, 0, this.comment);
+      this.giveBack(at, length, missing, partial, this.comment);
       return;
     }
     // Where others go before it, the packet at work makes room for them.
     let own = at < 0 ? -1 : 0;
     while (own >= 0 && outbox.offset[own] !== at) own = own + 1 < outbox.count ? own + 1 : -1;
+    // A packet that was built anew, such as a SYN that carries the header, goes last.
+    const commented = own < 0 && at >= 0 && verdict === FORWARD ? outbox.count - 1 : own;
     if (own > 0) slab.copyWithin(this.aside, at, at + outbox.length[own]!);
     for (let i = 0; i < outbox.count; i++) {
       const from = i === own && own > 0 ? this.aside : outbox.offset[i]!;
@@ -369,16 +374,18 @@ export class Replay {
       const output = side === TO_CONSUMER ? consumer : provider;
       const to = output.reserve(length);
       slab.copyWithin(to, from, from + length);
-      output.commit(length, missing, this.seconds, this.nanoseconds, side === TO_CONSUMER ? outbox.network[i]! : 0);
+      const comment = i === commented ? this.comment : '';
+      const network = side === TO_CONSUMER ? outbox.network[i]! : 0;
+      output.commit(length, missing, this.seconds, this.nanoseconds, network, comment);
       if (side !== TO_CONSUMER && side !== TO_PROVIDER) {
         if (i !== own) this.original = -1; // a fragment that had waited: what it was is gone
-        this.giveBack(to, length, missing, partial);
+        this.giveBack(to, length, missing, partial, comment);
       }
     }
   }
 
   /** A lifted packet, now as the backend sent it, goes back to the consumer the ordinary way. */
-  private giveBack(at: number, length: number, missing: number, partial: boolean): void {
+  private giveBack(at: number, length: number, missing: number, partial: boolean, comment: string): void {
     const { t, slab, consumer } = this;
     const { outbox } = t;
     const first = outbox.count;
@@ -394,7 +401,8 @@ export class Replay {
       } else if (this.original >= 0) {
         this.returned.compare(slab, this.original, this.originalEnd, to, this.done !== 0);
       }
-      consumer.commit(n, outbox.missing[i]!, this.seconds, this.nanoseconds, outbox.network[i]!);
+      const said = from === to ? comment : '';
+      consumer.commit(n, outbox.missing[i]!, this.seconds, this.nanoseconds, outbox.network[i]!, said);
     }
     outbox.count = first;
   }

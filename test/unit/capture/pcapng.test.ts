@@ -64,6 +64,22 @@ describe('reading pcapng', () => {
         },
       ]);
       assert.equal(reader.finerThanMicroseconds, true);
+      assert.equal(reader.sectionComment, 'of the section');
+    });
+
+    it(`joins the comments of the sections of ${order} files`, async () => {
+      const file = Buffer.concat([
+        b.section([
+          [4, data('by hand')],
+          [1, data('first')],
+        ]),
+        b.section(),
+        b.section([
+          [1, data('third')],
+          [1, data('again')],
+        ]),
+      ]);
+      assert.equal((await readOctets(file)).reader.sectionComment, 'first\nthird\nagain');
     });
 
     it(`adds the time stamp offset of ${order} interfaces`, async () => {

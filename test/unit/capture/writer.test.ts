@@ -89,6 +89,87 @@ describe('writing captures', () => {
     }
   }
 
+  it('keeps comments of packets in pcapng, in any region, and leaves them out of pcap', async () => {
+    const file = path.join(dir, 'out');
+    const commented = fc.record({
+      data: fc.uint8Array({ maxLength: 90 }).map((octets) => Buffer.from(octets)),
+      comment: fc.oneof(
+        fc.constant(''),
+        fc.string({ unit: 'grapheme', maxLength: 40 }),
+        fc.nat(300).map((n) => 'c'.repeat(n)),
+      ),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(commented, { maxLength: 20 }),
+        fc.nat(300),
+        fc.boolean(),
+        async (packets, extra, pcapng) => {
+          const slab = Buffer.alloc(600, 0xee);
+          const [from, to] = [10, 10 + 128 + extra];
+          const w = CaptureWriter.create(file, { ...(pcapng ? PCAPNG : PCAP), slab, from, to });
+          for (const p of packets) {
+            const at = w.reserve(p.data.length);
+            p.data.copy(w.slab, at);
+            w.commit(p.data.length, p.data.length, 1, 2, 0, p.comment);
+            assert.deepEqual(w.slab.subarray(at, at + p.data.length), p.data, 'the packet stays where it is');
+          }
+          w.close();
+          assert.ok(
+            slab.subarray(to).every((octet) => octet === 0xee),
+            'wrote behind its region',
+          );
+          assert.equal(w.octets, fs.statSync(file).size);
+          const { packets: again, comments, reader } = await drain(await CaptureReader.open(file));
+          assert.equal(reader.warning, null);
+          assert.deepEqual(
+            again.map((p) => p.data),
+            packets.map((p) => p.data),
+          );
+          assert.deepEqual(
+            comments,
+            packets.map((p) => (pcapng ? p.comment : '')),
+          );
+          assert.equal(naiveRead(fs.readFileSync(file)).length, packets.length);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  it('splits a comment too long for one option between its lines, and cuts a line that is too long itself', async () => {
+    const file = path.join(dir, 'out');
+    const lines = ['a'.repeat(65_535), 'b'.repeat(65_535), '', 'c'.repeat(40_000), 'd'.repeat(40_000)];
+    const w = CaptureWriter.create(file, PCAPNG);
+    for (const comment of [lines.join('\n'), 'é'.repeat(40_000), `first\n${'y'.repeat(70_000)}`]) {
+      w.reserve(0);
+      w.commit(0, 0, 1, 2, 0, comment);
+    }
+    w.close();
+    const { comments } = await drain(await CaptureReader.open(file));
+    assert.deepEqual(comments, [lines.join('\n'), 'é'.repeat(32_767), `first\n${'y'.repeat(65_535)}`]);
+  });
+
+  it('writes comments of the section and of interfaces', async () => {
+    const file = path.join(dir, 'out');
+    const w = CaptureWriter.create(file, {
+      ...PCAPNG,
+      comment: 'recorded\nby hand',
+      interfaces: [{ linkType: 101, name: 'tun0', comment: 'noisy' }, { linkType: 101 }],
+    });
+    put(w, packet('a'));
+    w.close();
+    const { reader } = await drain(await CaptureReader.open(file));
+    assert.equal(reader.sectionComment, 'recorded\nby hand');
+    assert.deepEqual(
+      reader.interfaces.map((face) => [face.name, face.comment]),
+      [
+        ['tun0', 'noisy'],
+        ['', ''],
+      ],
+    );
+  });
+
   it('writes pcapng time stamps past 2106 exactly', () => {
     const file = path.join(dir, 'out');
     const w = CaptureWriter.create(file, PCAPNG);
