@@ -29,7 +29,7 @@ export const NAT_ADDRESS = 4;
 export const BACKEND = 5;
 /** NAT port << 16 | backend's port. */
 export const PROVIDER_PORTS = 6;
-/** State (low 8 bits), the bits below, and the header's length (high 16 bits). */
+/** State (low 6 bits), the bits below, and the header's length (high 16 bits). */
 export const STATUS = 7;
 /** Index of the private endpoint in the tables. */
 export const ENDPOINT = 8;
@@ -64,8 +64,8 @@ export const WHEEL_PREVIOUS = 23;
 export const OCTETS_OUT = 24;
 export const OCTETS_BACK = 26;
 
-/** States, the low 8 bits of STATUS. 0 is a free record. */
-export const STATE_MASK = 0xff;
+/** States, the low 6 bits of STATUS. 0 is a free record. */
+export const STATE_MASK = 0x3f;
 export const FREE = 0;
 /** SYN seen from the consumer. */
 export const SYN_SENT = 1;
@@ -79,6 +79,10 @@ export const UDP = 5;
 export const MIDSTREAM = 6;
 
 // The bits of STATUS above the state. Its high 16 bits hold L, the length of the inserted header; 0: none.
+/** The SYN took the header and data along: the SYN-ACK may acknowledge more than S. */
+export const SYN_CARRIED = 0x40;
+/** An in-window SYN was passed unchanged: a SYN-ACK that acknowledges something else is of a new connection. */
+export const SYN_PASSED = 0x80;
 /** The header has been sent at least once: from here on the backend's numbering differs from the client's. */
 export const HEADER_SENT = 0x100;
 /** The backend has acknowledged the whole header. */

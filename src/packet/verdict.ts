@@ -41,6 +41,7 @@ export const REASONS = [
   ['flow-limit', 'the flow table is full'],
   ['no-flow', 'a packet from the provider’s side that belongs to no flow'],
   ['midstream', 'TCP without a SYN that was seen; the policy is to drop'],
+  ['no-syn-ack', 'a client’s segment before the backend has answered its SYN'],
   ['tcp-md5', 'TCP-MD5 (RFC 2385) covers addresses and cannot survive translation'],
   ['tcp-ao', 'TCP-AO (RFC 5925) covers addresses and cannot survive translation'],
   ['mss-below-header', 'the backend’s segments are too small for a whole PROXY header'],

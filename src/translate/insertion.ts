@@ -28,7 +28,11 @@
  * - An RST at S is preceded by the header when the backend may be past its handshake; while no header was ever sent the
  *   backend still expects S exactly (RFC 5961), so the RST stays at S.
  *
- * Limits: a segment that starts before S and reaches past it (no TCP sends that) is dropped as malformed. Once the
+ * The backend believes the header, so nothing of the client's may reach [S, S+L): a segment that starts before S and
+ * reaches it (no TCP sends that) is dropped as malformed, and S is what the backend has acknowledged with its SYN-ACK,
+ * not what the client said last (tcp.ts).
+ *
+ * Limits: once the
  * backend has acknowledged 3/4 GiB and the client sent 1 GiB, PAST_START replaces the comparison with S, which would
  * flip 2 GiB behind S.
  */
@@ -235,9 +239,18 @@ export const SHIFT = 0;
 export const KEEP = 1;
 /** The header took its place. */
 export const REPLACED = 2;
-/** It reaches from before S past S, or is a bare ACK in fragments: no TCP sends these. */
-export const STRADDLES = 3;
+/** It is a bare ACK in fragments: no TCP sends these. */
+export const IN_PIECES = 3;
 export const NO_ROOM = 4;
+
+/**
+ * A segment from before S may reach S or what lies behind it: by its data, by a FIN, by fragments that follow, or by its
+ * urgent pointer. No TCP sends these. Unshifted it would put the client's octets in the header's place, for the backend
+ * to believe, or take one out of the header.
+ * @param d distance of its sequence number from S, below 0
+ */
+export const reachesStart = (c: Core, flags: number, dataLength: number, d: number): boolean =>
+  dataLength + (flags & tcp.FIN) > -d || c.fragmented || (flags & tcp.URG) !== 0;
 
 /**
  * Called for each client segment without SYN while the header is not acknowledged: sends the header where the segment
@@ -249,7 +262,7 @@ export function beforeClient(c: Core, ip: number, l4: number, f: number, dataLen
   const at = f * F.STRIDE;
   const { r } = c;
   const flags = tcp.flags(c.slab, l4);
-  if (d < 0) return dataLength > -d ? STRADDLES : SHIFT;
+  if (d < 0) return SHIFT;
   const status = r[at + F.STATUS]!;
   const sent = (status & F.HEADER_SENT) !== 0;
   if ((flags & tcp.RST) !== 0) {
@@ -258,7 +271,7 @@ export function beforeClient(c: Core, ip: number, l4: number, f: number, dataLen
     return sendBeforeReset(c, ip, l4, f) ? SHIFT : NO_ROOM;
   }
   if (dataLength === 0 && (flags & tcp.FIN) === 0) {
-    if (c.fragmented) return STRADDLES; // a header in pieces: nothing to take the place of
+    if (c.fragmented) return IN_PIECES; // a header in pieces: nothing to take the place of
     if (d > 0 || (status & F.HEADER_ASSUMED) !== 0) return SHIFT;
     return sendHeader(c, ip, l4, f, true) ? REPLACED : NO_ROOM;
   }

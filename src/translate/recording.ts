@@ -235,7 +235,9 @@ export class Recording {
     const sent = (status & F.HEADER_SENT) !== 0;
     const isSyn = (flags & tcp.SYN) !== 0;
     let delta = 0;
-    if (a === 0 && (!sent || isSyn)) {
+    // A SYN-ACK to a SYN that was passed unchanged starts a stream of its own.
+    const anew = isSyn && (status & F.SYN_PASSED) !== 0;
+    if (anew || (a === 0 && (!sent || isSyn))) {
       const scale = isSyn ? 0 : r[at + F.SCALES]! & 0xff;
       const window = tcp.window(b, l4);
       const wider = Math.min(0xffff, window + ((length + (1 << scale) - 1) >>> scale));

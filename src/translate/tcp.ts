@@ -15,15 +15,15 @@ import type { Core } from './core.js';
 import * as insertion from './insertion.js';
 import { openFlow } from './open.js';
 import { tcpToConsumer, tcpToProvider } from './rewrite.js';
+import { blankFastOpen, blankMptcp, readScale, refusedOptions } from './tcp-options.js';
 
 const TCP_MALFORMED = drop('tcp-malformed');
 const TCP_BAD_FLAGS = drop('tcp-bad-flags');
-const TCP_MD5 = drop('tcp-md5');
-const TCP_AO = drop('tcp-ao');
 const MSS_BELOW_HEADER = drop('mss-below-header');
 const SIMULTANEOUS_OPEN = drop('simultaneous-open');
 const MIDSTREAM = drop('midstream');
 const OUT_OF_SCRATCH = drop('out-of-scratch');
+const NO_SYN_ACK = drop('no-syn-ack');
 
 /** What a stream may be ahead of S before comparisons with S are retired, and what of it must be acknowledged. */
 const PAST = 0x40000000;
@@ -34,9 +34,6 @@ const REFUSAL_MS = 7_440_000;
 
 /** Where a SYN-ACK names none (RFC 9293 section 3.7.1). */
 const DEFAULT_MSS = 536;
-
-/** Shift of a window scale option is at most 14 (RFC 7323 section 2.3). */
-const MAX_SCALE = 14;
 
 /** Neither SYN, RST nor ACK, or SYN with FIN or RST: no TCP sends these. */
 export const badFlags = (flags: number): boolean =>
@@ -77,6 +74,10 @@ export function fromConsumer(
     if (f < 0) return f;
   }
   const at = f * F.STRIDE;
+  // Until the backend has answered this SYN it may hold another connection on this port, of this client or one before:
+  // what is not SYN or RST could be taken for a part of that.
+  const unanswered = (r[at + F.STATUS]! & F.STATE_MASK) === F.SYN_SENT && !c.recorded;
+  if (unanswered && (flags & tcp.RST) === 0) return NO_SYN_ACK;
   c.flow = f;
   const seq = tcp.sequence(b, l4);
   const dataLength = segment - tcp.headerLength(b, l4);
@@ -86,18 +87,17 @@ export function fromConsumer(
   if (status >>> F.HEADER_SHIFT !== 0) {
     const d = distance(r[at + F.START]!, seq);
     let shift = true;
+    if (d < 0 && (status & F.PAST_START) === 0 && insertion.reachesStart(c, flags, dataLength, d)) return TCP_MALFORMED;
     if (c.recorded && (status & F.HEADER_ACKED) === 0) status = withoutAcknowledgment(c, at, d);
     if ((status & F.HEADER_ACKED) === 0) {
       // MP_CAPABLE also rides on the handshake's ACK and on the first data (RFC 8684 section 3.1).
       if (tcp.headerLength(b, l4) > tcp.MIN_HEADER) blankMptcp(c, l4);
       const what = insertion.beforeClient(c, ip, l4, f, dataLength, d);
-      if (what === insertion.STRADDLES) return TCP_MALFORMED;
+      if (what === insertion.IN_PIECES) return TCP_MALFORMED;
       if (what === insertion.NO_ROOM) return OUT_OF_SCRATCH;
       replaced = what === insertion.REPLACED;
       shift = what !== insertion.KEEP;
       status = r[at + F.STATUS]!;
-    } else if (d < 0 && dataLength > -d && (status & F.PAST_START) === 0) {
-      return TCP_MALFORMED;
     } else if (
       d > PAST &&
       (status & F.PAST_START) === 0 &&
@@ -229,7 +229,7 @@ function clientSyn(
         to = carried + (end - ip) + (status >>> F.HEADER_SHIFT);
         from = carried;
         // A backend that does not take the data sees it next without a bare ACK before it: with the header again.
-        r[at + F.STATUS] = r[at + F.STATUS]! | F.DATA_SENT;
+        r[at + F.STATUS] = r[at + F.STATUS]! | F.DATA_SENT | F.SYN_CARRIED;
       } else {
         if (c.fragmented) return TCP_MALFORMED;
         passed = 0;
@@ -241,6 +241,15 @@ function clientSyn(
     }
     if (((start + passed - r[at + F.CLIENT_NEXT]!) | 0) > 0) r[at + F.CLIENT_NEXT] = (start + passed) | 0;
     r[at + F.SEEN] = c.now | 0;
+  } else {
+    r[at + F.STATUS] = status | F.SYN_PASSED;
+    if (status >>> F.HEADER_SHIFT !== 0) {
+      // A backend that takes it for a new connection must not take data along, which no header went before.
+      if (c.fragmented) return TCP_MALFORMED;
+      blankMptcp(c, l4);
+      blankFastOpen(c, l4);
+      to = insertion.stripSyn(c, ip, l4, end);
+    }
   }
   tcpToProvider(c, from, from + (l4 - ip), at, c.deltaLength, c.deltaRest);
   return send(c, from, to, at, TO_PROVIDER);
@@ -265,70 +274,26 @@ function restart(c: Core, f: number, start: number): void {
   c.counters.flowsTcp++;
 }
 
-/** Options that no translation can keep valid (case 16). */
-function refusedOptions(b: Buffer, l4: number): number {
-  const end = l4 + tcp.headerLength(b, l4);
-  for (let at = l4 + tcp.MIN_HEADER; at < end; at = tcp.nextOption(b, at, end)) {
-    if (!tcp.wholeOption(b, at, end)) continue;
-    if (b[at] === tcp.OPTION_MD5) return TCP_MD5;
-    if (b[at] === tcp.OPTION_AO) return TCP_AO;
-  }
-  return FORWARD;
-}
-
-/** Keeps the window scale that a SYN or SYN-ACK offers. @param shift 8 for the client's, 0 for the server's */
-function readScale(c: Core, l4: number, at: number, shift: number): void {
-  const { slab: b, r } = c;
-  const option = tcp.findOption(b, l4, tcp.OPTION_WINDOW_SCALE);
-  const scale = option >= 0 && b[option + 1] === 3 ? Math.min(b[option + 2]!, MAX_SCALE) : 0;
-  r[at + F.SCALES] = (r[at + F.SCALES]! & ~(0xff << shift)) | (scale << shift);
-}
-
-/** Blanks MPTCP's MP_CAPABLE and MP_JOIN (subtypes 0 and 1), so that both ends fall back to TCP (case 15). */
-function blankMptcp(c: Core, l4: number): void {
-  const { slab: b } = c;
-  const end = l4 + tcp.headerLength(b, l4);
-  for (let at = l4 + tcp.MIN_HEADER; at < end;) {
-    const next = tcp.nextOption(b, at, end);
-    if (b[at] === tcp.OPTION_MPTCP && tcp.wholeOption(b, at, end) && next - at > 2 && b[at + 2]! >>> 4 <= 1) {
-      c.deltaRest += insertion.blank(b, l4, at, next);
-      c.counters.mptcpBlanked++;
-    }
-    at = next;
-  }
-}
-
-function blankFastOpen(c: Core, l4: number): void {
-  const { slab: b } = c;
-  const end = l4 + tcp.headerLength(b, l4);
-  for (let at = l4 + tcp.MIN_HEADER; at < end;) {
-    const next = tcp.nextOption(b, at, end);
-    const experiment = b[at] === tcp.OPTION_EXPERIMENT_2 && next - at >= 4 && get16(b, at + 2) === tcp.FAST_OPEN_MAGIC;
-    if ((b[at] === tcp.OPTION_FAST_OPEN || experiment) && tcp.wholeOption(b, at, end)) {
-      c.deltaRest += insertion.blank(b, l4, at, next);
-    }
-    at = next;
-  }
-}
-
 function backendSynAck(c: Core, l4: number, f: number): number {
   const { slab: b, r } = c;
   const at = f * F.STRIDE;
   const length = r[at + F.STATUS]! >>> F.HEADER_SHIFT;
+  if (length !== 0) blankMptcp(c, l4);
+  const a = distance(r[at + F.START]!, tcp.acknowledgment(b, l4));
+  const another = a < 0 || a > synLength(c, at);
+  if (another) {
+    // It answers another SYN than this connection's. Where one was passed unchanged, the backend has taken that for a
+    // new connection's; else it is of an older connection, and this one goes on without it.
+    const passed = F.ESTABLISHED | F.SYN_PASSED;
+    if ((r[at + F.STATUS]! & (F.STATE_MASK | F.SYN_PASSED)) !== passed) return FORWARD;
+  }
   if (length !== 0) {
     const mss = tcp.findOption(b, l4, tcp.OPTION_MSS);
     const timestamps = tcp.findOption(b, l4, tcp.OPTION_TIMESTAMPS) >= 0 ? 12 : 0;
     const room = mss >= 0 && b[mss + 1] === 4 ? get16(b, mss + 2) : DEFAULT_MSS;
     if (room < length + timestamps) return MSS_BELOW_HEADER;
-    blankMptcp(c, l4);
-    // An acknowledgment of nothing that this stream sent: the backend knows nothing of it and takes the SYN that was
-    // passed unchanged for what it is, a new connection's.
-    const a = distance(r[at + F.START]!, tcp.acknowledgment(b, l4));
-    const sent = length + distance(r[at + F.START]!, r[at + F.CLIENT_NEXT]!);
-    if ((r[at + F.STATUS]! & F.STATE_MASK) === F.ESTABLISHED && (a < 0 || a > sent)) {
-      restart(c, f, tcp.acknowledgment(b, l4));
-    }
   }
+  if (another) restart(c, f, tcp.acknowledgment(b, l4));
   const state = r[at + F.STATUS]! & F.STATE_MASK;
   if (state === F.SYN_SENT || state === F.SYN_RECEIVED) {
     readScale(c, l4, at, 0);
@@ -342,6 +307,16 @@ function backendSynAck(c: Core, l4: number, f: number): number {
     }
   }
   return FORWARD;
+}
+
+/** Octets that the SYN took along towards the backend, header and data, which its SYN-ACK may acknowledge. */
+function synLength(c: Core, at: number): number {
+  const { r } = c;
+  const status = r[at + F.STATUS]!;
+  const length = status >>> F.HEADER_SHIFT;
+  const client = distance(r[at + F.START]!, r[at + F.CLIENT_NEXT]!);
+  if (length === 0) return client;
+  return (status & F.SYN_CARRIED) !== 0 ? length + client : 0;
 }
 
 /** Sequence number lies in the window that the backend offered last, as the client counts (RFC 5961 section 4). */
@@ -436,6 +411,7 @@ function trackServer(
     if (refused || exact || state === F.MIDSTREAM) reset(c, f, state);
     return;
   }
+  if (state === F.SYN_SENT && !c.recorded) return; // numbers of another connection
   r[at + F.WINDOWS] = (r[at + F.WINDOWS]! & ~0xffff) | window;
   const next = (seq + dataLength + (flags & tcp.FIN)) | 0;
   if (((next - r[at + F.SERVER_NEXT]!) | 0) > 0) r[at + F.SERVER_NEXT] = next;

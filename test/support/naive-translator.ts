@@ -88,6 +88,10 @@ interface Flow extends Tuple, Choice {
   acknowledged: boolean;
   past: boolean;
   dataSent: boolean;
+  /** The SYN took the header and data along. */
+  synCarried: boolean;
+  /** A SYN was passed for the backend to challenge. */
+  synPassed: boolean;
   clientFin: boolean;
   serverFin: boolean;
 }
@@ -366,6 +370,8 @@ export class NaiveTranslator {
       acknowledged: false,
       past: false,
       dataSent: false,
+      synCarried: false,
+      synPassed: false,
       clientFin: false,
       serverFin: false,
     };
@@ -442,16 +448,18 @@ export class NaiveTranslator {
       if (typeof opened === 'string') return opened;
       f = opened;
     }
+    if (f.state === 'syn-sent' && !has(s.flags, RST)) return 'no-syn-ack';
     this.last = f;
     const after: Packet = { ...p, body: Buffer.from(p.body) };
     const d = distance(f.start, s.seq);
-    const straddles = d < 0 && s.data > -d;
+    const end = d + s.data + (has(s.flags, FIN) ? 1 : 0);
+    const reaches = d < 0 && !f.past && (end > 0 || this.fragmented || has(s.flags, URG));
     let shift = f.header.length;
     let replaced = false;
     if (f.header.length > 0) {
+      if (reaches) return 'tcp-malformed';
       if (!f.acknowledged) {
         blankMptcp(after.body);
-        if (straddles) return 'tcp-malformed';
         const isReset = has(s.flags, RST);
         const isBare = !isReset && s.data === 0 && !has(s.flags, FIN);
         if (d < 0) {
@@ -467,8 +475,6 @@ export class NaiveTranslator {
           if (!f.sent || (d === 0 && f.dataSent)) this.headerBefore(after, f);
           if (d === 0) f.dataSent = true;
         }
-      } else if (straddles && !f.past) {
-        return 'tcp-malformed';
       } else if (d > GIB && distance(f.start, f.serverAck) > 0.75 * GIB) {
         f.past = true;
       }
@@ -552,7 +558,16 @@ export class NaiveTranslator {
     }
     this.last = f;
     let after: Packet = { ...p, body: Buffer.from(p.body) };
-    if (challenged) return this.toProvider(p, after, f);
+    if (challenged) {
+      f.synPassed = true;
+      if (f.header.length > 0) {
+        if (this.fragmented) return 'tcp-malformed';
+        blankMptcp(after.body);
+        blankFastOpen(after.body);
+        if (s.data > 0) return this.stripped(p, after, s.header, f);
+      }
+      return this.toProvider(p, after, f);
+    }
 
     f.clientScale = scaleOf(p.body) ?? 0;
     let passed = s.data;
@@ -566,30 +581,34 @@ export class NaiveTranslator {
         after = { ...after, body, wire: p.wire + f.header.length };
         f.sent = true;
         f.dataSent = true;
+        f.synCarried = true;
       } else {
         if (this.fragmented) return 'tcp-malformed';
         passed = 0;
         if (s.data > 0 || this.options.fastOpen === 'strip') blankFastOpen(after.body);
         if (s.data > 0) {
-          const cut = p.wire > p.body.length;
-          after = { ...after, body: Buffer.from(after.body.subarray(0, s.header)), wire: s.header, unsized: false };
           f.clientNext = later(f.clientNext, start);
           f.seen = this.now;
-          if (cut) {
-            // What was cut off cannot be summed: the checksum is made anew.
-            const p2: Packet = { ...after, source: f.nat, destination: f.backend, ttl: p.ttl - 1 };
-            p2.body.writeUInt16BE(f.port, 0);
-            p2.body.writeUInt16BE(f.backendPort, 2);
-            rightChecksum(p2);
-            this.emit(p2, 'provider', f);
-            return 'forward';
-          }
+          return this.stripped(p, after, s.header, f);
         }
       }
     }
     f.clientNext = later(f.clientNext, u32(start + passed));
     f.seen = this.now;
     return this.toProvider(p, after, f);
+  }
+
+  /** A SYN without its data. */
+  private stripped(p: Packet, syn: Packet, header: number, f: Flow): string {
+    const after: Packet = { ...syn, body: Buffer.from(syn.body.subarray(0, header)), wire: header, unsized: false };
+    if (p.wire === p.body.length) return this.toProvider(p, after, f);
+    // What was cut off cannot be summed: the checksum is made anew.
+    const anew: Packet = { ...after, source: f.nat, destination: f.backend, ttl: p.ttl - 1 };
+    anew.body.writeUInt16BE(f.port, 0);
+    anew.body.writeUInt16BE(f.backendPort, 2);
+    rightChecksum(anew);
+    this.emit(anew, 'provider', f);
+    return 'forward';
   }
 
   // --- TCP from the server
@@ -628,16 +647,19 @@ export class NaiveTranslator {
 
   private synAck(after: Packet, s: ReturnType<typeof segmentOf>, f: Flow): string | null {
     const length = f.header.length;
+    if (length > 0) blankMptcp(after.body);
+    const a = distance(f.start, s.ack);
+    const client = distance(f.start, f.clientNext);
+    const most = length === 0 ? client : f.synCarried ? length + client : 0;
+    const another = a < 0 || a > most;
+    if (another && !(f.state === 'established' && f.synPassed)) return null;
     if (length > 0) {
       const mss = optionsOf(after.body).find((o) => o.kind === 2);
       const room = mss?.length === 4 ? after.body.readUInt16BE(mss.at + 2) : 536;
       const stamped = optionsOf(after.body).some((o) => o.kind === 8);
       if (room < length + (stamped ? 12 : 0)) return 'mss-below-header';
-      blankMptcp(after.body);
-      const a = distance(f.start, s.ack);
-      const sent = length + distance(f.start, f.clientNext);
-      if (f.state === 'established' && (a < 0 || a > sent)) restart(f, s.ack);
     }
+    if (another) restart(f, s.ack);
     if (f.state === 'syn-sent' || f.state === 'syn-received') {
       const scale = scaleOf(after.body);
       f.serverScale = scale ?? 0;
@@ -659,6 +681,7 @@ export class NaiveTranslator {
       if (refuses || exact || f.state === 'midstream') f.state = 'closing';
       return;
     }
+    if (f.state === 'syn-sent') return; // numbers of another connection
     f.serverWindow = window;
     const next = u32(s.seq + s.data + (has(s.flags, FIN) ? 1 : 0));
     if (distance(f.serverNext, next) > 0) f.serverNext = next;
@@ -935,6 +958,8 @@ function restart(f: Flow, start: number): void {
   f.acknowledged = false;
   f.past = false;
   f.dataSent = false;
+  f.synCarried = false;
+  f.synPassed = false;
   f.clientFin = false;
   f.serverFin = false;
 }

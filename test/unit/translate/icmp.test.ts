@@ -292,6 +292,7 @@ describe('ICMP', () => {
   it('of a service without PROXY keeps numbers and maps the rest', () => {
     const s = new Stream(new Bench(topology(link({ proxy: null, rules: [rule()] }))));
     s.syn();
+    s.synAck();
     const packet = s.clientPacket({ at: 3, payload: 'abc' });
     const seen = only(s.bench.client(packet)).octets;
     const { octets } = only(fromProvider(s.bench, seen));
