@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { CulvertError } from '../errors.js';
 import { compileTopology } from './compile.js';
 import { ConfigError, Findings } from './findings.js';
+import { resolveGateway } from './gateway.js';
 import type { LabConfig } from './model.js';
 import { resolveModel } from './resolve.js';
 import { checkModel } from './rules.js';
@@ -31,9 +32,10 @@ export function parseLab(text: string, file: string): LabConfig {
   for (const { message, path } of checkTranslation(shape.translation)) {
     findings.error('SETTING_RANGE', message, ['translation', ...path]);
   }
+  const gateway = resolveGateway(shape, model, findings);
   if (findings.errors.length > 0) throw new ConfigError(file, findings.errors);
   const settings = resolveSettings(shape.translation);
-  return { model, topology: compileTopology(model, settings), settings, warnings: findings.warnings };
+  return { model, topology: compileTopology(model, settings), settings, gateway, warnings: findings.warnings };
 }
 
 function readOctets(path: string): Buffer {

@@ -30,9 +30,33 @@ export interface TranslationSettings {
   readonly seed: number;
 }
 
+/** What `culvert up` makes for a virtual network that takes part. */
+export interface NetworkAttachment {
+  /** Network namespace of the hosts; null: the gateway's own. */
+  readonly namespace: string | null;
+  /** Name of the interface. */
+  readonly device: string;
+  /** Octets. */
+  readonly mtu: number;
+  /** Addresses that the namespace itself has. */
+  readonly hosts: readonly number[];
+}
+
+/** The `gateway` section, and what the networks say of their interfaces. */
+export interface GatewaySettings {
+  /** Port on 127.0.0.1, 0 for any; null: no metrics. */
+  readonly metricsPort: number | null;
+  /** Path of the control socket; null: beside the state file. */
+  readonly socket: string | null;
+  readonly offload: boolean;
+  /** By the network's name. */
+  readonly networks: ReadonlyMap<string, NetworkAttachment>;
+}
+
 export interface LabConfig {
   readonly model: ResourceModel;
   readonly topology: Topology;
   readonly settings: TranslationSettings;
+  readonly gateway: GatewaySettings;
   readonly warnings: readonly CulvertError[];
 }

@@ -47,6 +47,22 @@ const virtualNetwork = z.strictObject({
     .meta({ description: 'The Azure region, as in westeurope.' }),
   addressSpace: z.array(cidr),
   subnets: named(subnet),
+  namespace: z
+    .string()
+    .optional()
+    .meta({ description: 'culvert up: the network namespace with the hosts of the network; made if it is not there.' }),
+  hosts: z
+    .array(address)
+    .default([])
+    .meta({ description: 'culvert up: the addresses that the namespace itself has, of clients or of backends.' }),
+  mtu: whole(576, 65535, 'culvert up: octets of the longest packet on the interface.').default(1500),
+  device: z.string().optional().meta({ description: 'culvert up: the name of the interface; absent: cv-NAME.' }),
+});
+
+const gateway = z.strictObject({
+  metricsPort: whole(0, 65535, 'Port on 127.0.0.1 for /metrics and /healthz; 0: any free one.').optional(),
+  socket: z.string().optional().meta({ description: 'Path of the control socket.' }),
+  offload: z.boolean().default(true).meta({ description: 'Checksum and segmentation offload of the TUN devices.' }),
 });
 
 const probe = z.strictObject({
@@ -153,6 +169,7 @@ export const labSchema = z.strictObject({
   privateLinkServices: named(privateLinkService).default({}),
   privateEndpoints: named(privateEndpoint).default({}),
   translation: translation.prefault({}),
+  gateway: gateway.prefault({}),
 });
 
 export type LabShape = z.output<typeof labSchema>;
