@@ -221,6 +221,9 @@ function send(c: Core, ip: number, last: number, total: number, f: number, side:
   const { counters } = c.flows;
   const i = (at + column) >> 1;
   counters[i] = counters[i]! + total;
+  const totals = c.tables.octets;
+  const e = 2 * c.r[at + F.ENDPOINT]! + side;
+  totals[e] = totals[e]! + total;
   c.flow = f;
   c.missing = ip + total - last;
   c.outbox.add(ip, last - ip, c.missing, side, c.r[at + F.CONSUMER_SCOPE]! >>> 8);

@@ -73,6 +73,8 @@ export class Tables {
    */
   readonly pools: NatPool[] = [];
   private readonly poolsOfBackend = new Map<number, NatPool[]>();
+  /** Octets by endpoint: `2 * index` from its consumers, `2 * index + 1` to them; doubles, so that they never wrap. */
+  octets = new Float64Array(16);
   private readonly byAddress: Map<number, Endpoint>[] = [];
   private readonly seed: number;
 
@@ -109,6 +111,11 @@ export class Tables {
       header: proxy === null ? null : headerTemplate(dialectOf(proxy, spec.linkId), spec.address >>> 0, 0),
     };
     this.endpoints.push(endpoint);
+    if (this.endpoints.length * 2 > this.octets.length) {
+      const larger = new Float64Array(this.octets.length * 2);
+      larger.set(this.octets);
+      this.octets = larger;
+    }
     let map = this.byAddress[spec.network];
     if (map === undefined) this.byAddress[spec.network] = map = new Map<number, Endpoint>();
     map.set(endpoint.address, endpoint);

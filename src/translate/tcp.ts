@@ -168,6 +168,9 @@ export function send(c: Core, ip: number, end: number, at: number, side: number)
   const counters = c.flows.counters;
   const i = (at + (side === TO_PROVIDER ? F.OCTETS_OUT : F.OCTETS_BACK)) >> 1;
   counters[i] = counters[i]! + octets;
+  const totals = c.tables.octets;
+  const e = 2 * r[at + F.ENDPOINT]! + side;
+  totals[e] = totals[e]! + octets;
   return c.outbox.add(ip, end - ip, c.missing, side, r[at + F.CONSUMER_SCOPE]! >>> 8) ? FORWARD : OUT_OF_SCRATCH;
 }
 

@@ -1,0 +1,296 @@
+/**
+ * The burst loop: packets from the devices through one translator to the devices.
+ *
+ * Theory of operation
+ * - All devices share one slab: slots that a burst is read into, and the translator's scratch behind them. A burst is
+ *   read, translated and written before the next one is read, so the slots are free again each time.
+ * - A device says when packets wait (level-triggered). It is then read until a burst is not full, at most `MAX_BURSTS`
+ *   times, so that one busy device does not starve the others; what still waits is told again in the next turn of the
+ *   event loop. Nothing runs while nothing waits.
+ * - What the translator gives is grouped by device, in its order, and written with one call a device. A device that is
+ *   full is asked again a few times, since the kernel may be emptying it on another processor; what it does not take
+ *   then is a counted loss, as in any router.
+ * - Time moves at the start of each burst, and by one timer that runs only while something can time out: quickly while
+ *   headers wait for their acknowledgment, slowly while there are only flows.
+ * - A packet of the provider's side goes to the device whose network has its NAT address; NAT addresses are unique.
+ */
+import { GONE, HEADROOM, MAX_BURST, type PacketDevice, SUPER_PACKET } from '../device/device.js';
+import { TO_CONSUMER } from '../packet/outbox.js';
+import { drop } from '../packet/verdict.js';
+import type { TranslatorOptions } from '../translate/options.js';
+import type { Topology } from '../translate/topology.js';
+import { Translator } from '../translate/translator.js';
+import * as ipv4 from '../wire/ipv4.js';
+import { HEADER as VNET_HEADER, needsChecksum } from '../wire/virtio-net.js';
+
+/** A device in the pump. */
+export interface Port {
+  readonly device: PacketDevice;
+  /** Index of the consumer network whose packets come and go here, or -1. */
+  network: number;
+  /** The NAT addresses (int32) of the services in this port's network; empty: no provider's network. */
+  natAddresses: Int32Array;
+  /** Packets that the device did not take, or that came for a device that is gone. */
+  lost: number;
+  /** The device was removed under us. */
+  gone: boolean;
+}
+
+interface Lane extends Port {
+  readonly offsets: Int32Array;
+  readonly lengths: Int32Array;
+  count: number;
+}
+
+const SLOT = HEADROOM + SUPER_PACKET + 1;
+const SCRATCH_OCTETS = 1 << 20;
+/** Bursts read from a device in one turn of the event loop. */
+const MAX_BURSTS = 16;
+/** Calls without progress after which a full device loses packets. */
+const MAX_WRITE_TRIES = 8;
+/** The header timer's wheel has ticks of 32 ms, the flows' of 256 ms. */
+const FINE_MS = 32;
+const COARSE_MS = 256;
+
+const NOT_IPV4 = drop('not-ipv4');
+const NO_FLOW = drop('no-flow');
+
+export class Pump {
+  readonly translator: Translator;
+  private readonly slab: Buffer;
+  private readonly slots = new Int32Array(MAX_BURST);
+  private readonly lengths = new Int32Array(MAX_BURST);
+  private readonly lanes: Lane[] = [];
+  /** By consumer network. */
+  private byNetwork: (Lane | undefined)[] = [];
+  /** Lanes with NAT addresses. */
+  private providers: Lane[] = [];
+  private readonly clock: () => number;
+  private readonly onGone: (port: Port) => void;
+  private timer: NodeJS.Timeout | null = null;
+  private periodMs = 0;
+  private closed = false;
+  /** Packets towards a network that has no device (any more). */
+  noDevice = 0;
+
+  /**
+   * @param onGone told once of each device that was removed under us
+   * @param clock monotonic milliseconds
+   */
+  constructor(
+    topology: Topology,
+    options: Partial<TranslatorOptions>,
+    onGone: (port: Port) => void,
+    clock: () => number = () => performance.now(),
+  ) {
+    const scratch = MAX_BURST * SLOT;
+    // Pages of slots that no super-packet ever fills are never touched, and take no memory.
+    this.slab = Buffer.allocUnsafeSlow(scratch + SCRATCH_OCTETS);
+    for (let i = 0; i < MAX_BURST; i++) this.slots[i] = i * SLOT + HEADROOM;
+    this.translator = new Translator(topology, this.slab, scratch, scratch + SCRATCH_OCTETS, options);
+    this.clock = clock;
+    this.onGone = onGone;
+    this.translator.start(clock());
+  }
+
+  get ports(): readonly Port[] {
+    return this.lanes;
+  }
+
+  /**
+   * Takes a device in and starts it.
+   * @param network index of the consumer network, or -1
+   * @param natAddresses int32; empty if the network provides no service
+   */
+  add(device: PacketDevice, network: number, natAddresses: Int32Array): Port {
+    const { capacity } = this.translator.outbox;
+    const lane: Lane = {
+      device,
+      network,
+      natAddresses,
+      lost: 0,
+      gone: false,
+      offsets: new Int32Array(capacity),
+      lengths: new Int32Array(capacity),
+      count: 0,
+    };
+    this.lanes.push(lane);
+    this.index();
+    device.onReadable(() => {
+      this.serve(lane);
+    });
+    device.start();
+    return lane;
+  }
+
+  /** What a port is for has changed. */
+  assign(port: Port, network: number, natAddresses: Int32Array): void {
+    port.network = network;
+    port.natAddresses = natAddresses;
+    this.index();
+  }
+
+  /** Takes a device out; closing it is its owner's. */
+  remove(port: Port): void {
+    const at = this.lanes.findIndex((lane) => lane === port);
+    if (at < 0) return;
+    port.device.stop();
+    this.lanes.splice(at, 1);
+    this.index();
+  }
+
+  /** Stops all devices and the timer. */
+  close(): void {
+    this.closed = true;
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+    for (const lane of this.lanes) lane.device.stop();
+  }
+
+  private index(): void {
+    this.byNetwork = [];
+    for (const lane of this.lanes) if (lane.network >= 0) this.byNetwork[lane.network] = lane;
+    this.providers = this.lanes.filter((lane) => lane.natAddresses.length > 0);
+  }
+
+  /** Packets wait at a device. */
+  private serve(lane: Lane): void {
+    for (let burst = 0; burst < MAX_BURSTS && !this.closed; burst++) {
+      const n = lane.device.read(this.slab, this.slots, SUPER_PACKET, this.lengths, MAX_BURST);
+      if (n === GONE) {
+        this.lose(lane);
+        break;
+      }
+      if (n <= 0) break;
+      this.burst(lane, n);
+      if (n < MAX_BURST) break;
+    }
+    this.arm();
+  }
+
+  private burst(lane: Lane, n: number): void {
+    const { translator: t, slab, slots, lengths } = this;
+    t.begin();
+    t.advance(this.clock());
+    for (let i = 0; i < n; i++) {
+      const ip = slots[i]!;
+      // The kernel's own IPv6 chatter, where it has some.
+      if (slab[ip]! >>> 4 !== 4) {
+        t.drops.add(NOT_IPV4);
+        continue;
+      }
+      const end = ip + lengths[i]!;
+      const partial = needsChecksum(slab, ip - VNET_HEADER);
+      if (this.isReturn(lane, ip)) t.fromProvider(ip, end, 0, partial);
+      else if (lane.network >= 0) t.fromConsumer(ip, end, lane.network, 0, partial);
+      else t.drops.add(NO_FLOW);
+    }
+    this.flush();
+  }
+
+  /** Whether a packet is for a NAT address of the network that it came from. */
+  private isReturn(lane: Lane, ip: number): boolean {
+    const { natAddresses } = lane;
+    if (natAddresses.length === 0) return false;
+    const destination = ipv4.destination(this.slab, ip);
+    for (let i = 0; i < natAddresses.length; i++) if (natAddresses[i] === destination) return true;
+    return false;
+  }
+
+  /** The lane that serves a NAT address. */
+  private providerOf(nat: number): Lane | undefined {
+    const { providers } = this;
+    if (providers.length === 1) return providers[0];
+    for (let p = 0; p < providers.length; p++) {
+      const { natAddresses } = providers[p]!;
+      for (let i = 0; i < natAddresses.length; i++) if (natAddresses[i] === nat) return providers[p];
+    }
+    return undefined;
+  }
+
+  /** Writes what the outbox holds. */
+  private flush(): void {
+    const { translator: t, slab, lanes } = this;
+    const { outbox } = t;
+    for (let i = 0; i < outbox.count; i++) {
+      const offset = outbox.offset[i]!;
+      const lane =
+        outbox.side[i] === TO_CONSUMER
+          ? this.byNetwork[outbox.network[i]!]
+          : this.providerOf(ipv4.source(slab, offset));
+      if (lane === undefined) {
+        this.noDevice++;
+        continue;
+      }
+      lane.offsets[lane.count] = offset;
+      lane.lengths[lane.count] = outbox.length[i]!;
+      lane.count++;
+    }
+    for (let k = 0; k < lanes.length; k++) if (lanes[k]!.count > 0) this.write(lanes[k]!);
+    outbox.count = 0;
+  }
+
+  private write(lane: Lane): void {
+    const { device, count } = lane;
+    lane.count = 0;
+    let from = 0;
+    let tries = 0;
+    while (from < count && !lane.gone) {
+      const n = device.write(this.slab, lane.offsets, lane.lengths, from, count);
+      if (n === GONE) {
+        this.lose(lane);
+        break;
+      }
+      from += n;
+      tries = n > 0 ? 0 : tries + 1;
+      if (tries === MAX_WRITE_TRIES) break;
+    }
+    lane.lost += count - from;
+  }
+
+  private lose(lane: Lane): void {
+    if (lane.gone) return;
+    lane.gone = true;
+    lane.device.stop();
+    this.onGone(lane);
+  }
+
+  /** Lets time go on without packets. */
+  private tick(): void {
+    const { translator: t } = this;
+    t.begin();
+    const done = t.advance(this.clock());
+    this.flush();
+    // A million flows that end together end in many short turns, with packets in between.
+    if (done) this.slowDown();
+    else
+      setImmediate(() => {
+        if (!this.closed) this.tick();
+      });
+  }
+
+  /** What the timer is needed for: 0 for nothing. */
+  private wantedMs(): number {
+    const { translator: t } = this;
+    if (t.core.pending.wheel.count > 0) return FINE_MS;
+    return t.flows.count > 0 || t.fragments.waiting > 0 ? COARSE_MS : 0;
+  }
+
+  /** Makes the timer as quick as it has to be; it is slowed down by its own calls only, not burst by burst. */
+  private arm(): void {
+    const wanted = this.wantedMs();
+    if (wanted === 0 || this.closed || (this.timer !== null && this.periodMs <= wanted)) return;
+    this.set(wanted);
+  }
+
+  private slowDown(): void {
+    const wanted = this.wantedMs();
+    if (wanted !== this.periodMs) this.set(wanted);
+  }
+
+  private set(periodMs: number): void {
+    if (this.timer !== null) clearInterval(this.timer);
+    this.periodMs = periodMs;
+    this.timer = periodMs === 0 ? null : setInterval(() => this.tick(), periodMs);
+  }
+}

@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Pump, type Port } from '../../../src/gateway/pump.js';
+import { datagram, faults, segment } from '../../support/dissect.js';
+import { address, endpoint, link, rule, topology } from '../../support/bench.js';
+import { ACK, PSH, SYN, pseudoSum, tcpPacket, udpPacket } from '../../support/packets.js';
+import { ScriptedDevice } from './scripted-device.js';
+
+const NAT = Int32Array.of(address('192.0.2.1'));
+const NONE = new Int32Array(0);
+const CLIENT = '10.0.0.5';
+const ENDPOINT = '10.9.0.4';
+const BACKEND = '10.1.0.4';
+
+const request = (n: number, src = CLIENT): Buffer =>
+  udpPacket({ src, dst: ENDPOINT, sport: 5000, dport: 53, payload: `request ${n}` });
+
+describe('gateway: the pump', () => {
+  let now = 1000;
+  let gone: Port[] = [];
+  let pump: Pump;
+  let red: ScriptedDevice;
+  let blue: ScriptedDevice;
+  let provider: ScriptedDevice;
+
+  beforeEach(() => {
+    now = 1000;
+    gone = [];
+    const two = topology(
+      link({ endpoints: [endpoint({ linkId: 7 }), endpoint({ name: 'other', network: 1, linkId: 8 })] }),
+    );
+    pump = new Pump(
+      two,
+      { maxFlows: 4096 },
+      (port) => gone.push(port),
+      () => now,
+    );
+    [red, blue, provider] = [new ScriptedDevice('red'), new ScriptedDevice('blue'), new ScriptedDevice('provider')];
+    pump.add(red, 0, NONE);
+    pump.add(blue, 1, NONE);
+    pump.add(provider, -1, NAT);
+  });
+  afterEach(() => {
+    pump.close();
+  });
+
+  const payloads = (device: ScriptedDevice): string[] =>
+    device.written.map(({ packet }) => datagram(packet).payload.toString());
+
+  it('moves a burst to the backend in one call, in order, and the answers back to their own network', () => {
+    red.give(...[1, 2, 3].map((n) => request(n)));
+    blue.give(request(4));
+    assert.deepEqual(payloads(provider), ['request 1', 'request 2', 'request 3', 'request 4']);
+    assert.deepEqual(provider.calls, [3, 1]);
+    for (const { packet } of provider.written) assert.deepEqual(faults(packet), []);
+    const [first, , , last] = provider.written.map(({ packet }) => datagram(packet));
+    assert.ok(first !== undefined && last !== undefined);
+    assert.notEqual(first.sport, last.sport, 'the same tuple of another network is another flow');
+    const answer = (to: typeof first, payload: string): Buffer =>
+      udpPacket({ src: BACKEND, dst: to.src, sport: 53, dport: to.sport, payload });
+    provider.give(answer(last, 'to blue'), answer(first, 'to red 1'), answer(first, 'to red 2'));
+    assert.deepEqual(payloads(red), ['to red 1', 'to red 2']);
+    assert.deepEqual(payloads(blue), ['to blue']);
+    assert.deepEqual([red.calls, blue.calls], [[2], [1]]);
+  });
+
+  it('reads on while bursts are full, and leaves the rest of a flood to the next turn', () => {
+    red.give(...Array.from({ length: 64 * 16 + 10 }, (_, n) => request(n)));
+    assert.equal(red.left, 10);
+    assert.equal(red.reads, 16);
+    red.turn();
+    assert.equal(red.left, 0);
+    assert.equal(red.reads, 17, 'a burst that is not full is the last');
+    assert.equal(provider.written.length, 64 * 16 + 10);
+    assert.equal(payloads(provider).at(-1), `request ${64 * 16 + 9}`);
+  });
+
+  it('asks a full device again a few times, then counts what it did not take', () => {
+    provider.room = 2;
+    red.give(...[1, 2, 3, 4, 5].map((n) => request(n)));
+    assert.deepEqual(payloads(provider), ['request 1', 'request 2']);
+    assert.equal(pump.ports[2]!.lost, 3);
+    assert.ok(provider.calls.length > 2 && provider.calls.length < 20, `${provider.calls.length} calls`);
+    provider.room = Infinity;
+    red.give(request(6));
+    assert.deepEqual(payloads(provider), ['request 1', 'request 2', 'request 6']);
+    assert.equal(pump.ports[2]!.lost, 3);
+  });
+
+  it('tells once that a device is gone, and counts what was for it', () => {
+    provider.gone = true;
+    provider.turn();
+    red.give(request(1), request(2));
+    assert.deepEqual(
+      gone.map((port) => port.device.name),
+      ['provider'],
+    );
+    assert.equal(pump.ports[2]!.lost, 2);
+    assert.equal(provider.started, false);
+  });
+
+  it('passes a partial checksum on as one, and the virtio-net header untouched', () => {
+    const packet = request(1);
+    const header = Buffer.from([1, 0, 0, 0, 0, 0, 20, 0, 6, 0]);
+    packet.writeUInt16BE(pseudoSum(packet, packet.length - 20), 26);
+    red.giveWith(header, packet);
+    const [out] = provider.written;
+    assert.ok(out !== undefined);
+    assert.deepEqual(out.header, header);
+    assert.equal(out.packet.readUInt16BE(26), pseudoSum(out.packet, out.packet.length - 20));
+  });
+
+  it('gives a packet of its own a cleared virtio-net header', () => {
+    openStream();
+    red.written.length = 0;
+    provider.written.length = 0;
+    const header = Buffer.from([1, 1, 40, 0, 0xb4, 5, 20, 0, 16, 0]);
+    const data = tcpPacket({ ...client, seq: 1001, ack: 5001, flags: ACK | PSH, payload: 'hello' });
+    data.writeUInt16BE(pseudoSum(data, data.length - 20), 36);
+    red.giveWith(header, data);
+    assert.deepEqual(
+      provider.written.map(({ header: h }) => h.toString('hex')),
+      [Buffer.alloc(10).toString('hex'), header.toString('hex')],
+    );
+    assert.deepEqual(faults(provider.written[0]!.packet), []);
+  });
+
+  const client = { src: CLIENT, dst: ENDPOINT, sport: 40000, dport: 80 };
+
+  function openStream(): void {
+    red.give(tcpPacket({ ...client, seq: 1000, flags: SYN }));
+    const syn = segment(provider.written[0]!.packet);
+    provider.give(
+      tcpPacket({ src: BACKEND, dst: syn.src, sport: 80, dport: syn.sport, seq: 5000, ack: 1001, flags: SYN | ACK }),
+    );
+  }
+
+  it('sends a header again by its timer, and runs no timer once nothing can time out', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((r) => r === 'Timeout').length;
+    await sleep(1); // the runner sets a timer of its own once it sees that the test waits
+    const before = timers();
+    openStream();
+    red.give(tcpPacket({ ...client, seq: 1001, ack: 5001, flags: ACK }));
+    const headers = (): number => provider.written.filter(({ packet }) => segment(packet).payload.length === 36).length;
+    assert.equal(headers(), 1);
+    assert.equal(timers(), before + 1);
+    now += 400;
+    await sleep(60);
+    assert.equal(headers(), 2);
+    assert.deepEqual(faults(provider.written.at(-1)!.packet), []);
+    assert.equal(pump.translator.flows.count, 1);
+    for (let i = 0; i < 24; i++) {
+      now += 400_000;
+      await sleep(50);
+    }
+    assert.equal(pump.translator.flows.count, 0);
+    await sleep(300);
+    assert.equal(timers(), before);
+  });
+
+  it('refuses a packet from a provider network that is for no NAT address of it', () => {
+    provider.give(udpPacket({ src: BACKEND, dst: '192.0.2.99', sport: 53, dport: 2000 }));
+    assert.equal(pump.translator.drops.toJSON()['no-flow'], 1);
+  });
+
+  it('drops what is not IPv4 with a reason', () => {
+    red.give(Buffer.concat([Buffer.from([0x60]), Buffer.alloc(47)]));
+    assert.equal(pump.translator.drops.toJSON()['not-ipv4'], 1);
+    assert.equal(provider.written.length, 0);
+  });
+
+  it('takes a network for both sides where it has endpoints and services', () => {
+    const both = new ScriptedDevice('both');
+    const t = topology(link({ endpoints: [endpoint()], rules: [rule({ protocol: 17 })] }));
+    const one = new Pump(
+      t,
+      { maxFlows: 16 },
+      () => undefined,
+      () => now,
+    );
+    one.add(both, 0, NAT);
+    both.give(request(1));
+    const sent = datagram(both.written[0]!.packet);
+    assert.equal(sent.dst, BACKEND);
+    both.give(udpPacket({ src: BACKEND, dst: sent.src, sport: 53, dport: sent.sport, payload: 'answer' }));
+    assert.equal(datagram(both.written[1]!.packet).src, ENDPOINT);
+    one.close();
+  });
+
+  it('sends each service’s packets to the network of its NAT address', () => {
+    const west = new ScriptedDevice('west');
+    const t = topology(
+      link({ rules: [rule({ protocol: 17 })] }),
+      link({
+        name: 'second',
+        natAddresses: [address('192.0.2.65')],
+        rules: [rule({ protocol: 17, backends: [address('10.1.9.4')] })],
+        endpoints: [endpoint({ name: 'second', address: address('10.9.0.5') })],
+      }),
+    );
+    const two = new Pump(
+      t,
+      { maxFlows: 16 },
+      () => undefined,
+      () => now,
+    );
+    const [from, east] = [new ScriptedDevice('from'), new ScriptedDevice('east')];
+    two.add(from, 0, NONE);
+    two.add(east, -1, NAT);
+    two.add(west, -1, Int32Array.of(address('192.0.2.65')));
+    from.give(udpPacket({ src: CLIENT, dst: '10.9.0.5', sport: 5, dport: 53 }), request(1));
+    assert.deepEqual(
+      [east, west].map((d) => d.written.map(({ packet }) => datagram(packet).dst)),
+      [[BACKEND], ['10.1.9.4']],
+    );
+    // An answer that comes by the other network is no answer.
+    const sent = datagram(east.written[0]!.packet);
+    west.give(udpPacket({ src: BACKEND, dst: sent.src, sport: 53, dport: sent.sport }));
+    assert.equal(from.written.length, 0);
+    two.close();
+  });
+});
