@@ -14,6 +14,10 @@ export const EXIT = {
   badConfig: 5,
   /** An output cannot be written. */
   badOutput: 6,
+  /** The machine refuses what a gateway needs: privileges, TUN devices, namespaces, a free name. */
+  badMachine: 7,
+  /** No gateway runs that could be asked. */
+  notRunning: 8,
   /** A fault of ours. */
   internal: 70,
   /** Ended by SIGINT. */

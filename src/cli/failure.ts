@@ -39,6 +39,8 @@ function exitCodeOf(error: CulvertError): number {
   if (code === 'TERMINATED') return EXIT.terminated;
   if (code.startsWith('CONFIG')) return EXIT.badConfig;
   if (OUTPUT_CODES.has(code)) return EXIT.badOutput;
+  if (code.startsWith('CONTROL_NOT') || code.startsWith('CONTROL_SEVERAL')) return EXIT.notRunning;
+  if (/^(GATEWAY|TUN|IP_COMMAND|CONTROL)_/.test(code)) return EXIT.badMachine;
   if (code.startsWith('CAPTURE')) return EXIT.badInput;
   return EXIT.internal;
 }

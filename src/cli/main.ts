@@ -4,9 +4,12 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT } from './exit-codes.js';
 import { report } from './failure.js';
+import { registerFlows } from './flows.js';
 import { registerInspect } from './inspect.js';
 import { registerReplay } from './replay.js';
 import { endBySignal } from './signals.js';
+import { registerStatus } from './status.js';
+import { registerUp } from './up.js';
 
 const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -19,6 +22,9 @@ const program = new Command('culvert')
   .showHelpAfterError('(culvert --help tells the flags)');
 registerReplay(program);
 registerInspect(program);
+registerUp(program);
+registerStatus(program);
+registerFlows(program);
 
 // Whoever reads our output may leave before its end, as head does.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

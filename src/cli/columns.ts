@@ -1,0 +1,30 @@
+/** Tables with a head, and sizes and times that people read. */
+
+/** Numbers stand to the right, texts to the left. */
+export function columns(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const shown = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en-US') : cell)));
+  const widths = head.map((title, i) => Math.max(title.length, ...shown.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[], row: readonly (string | number)[] | undefined): string =>
+    cells
+      .map((cell, i) => (typeof row?.[i] === 'number' ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd();
+  return [line(head, rows[0]), ...shown.map((cells, i) => line(cells, rows[i]))].join('\n');
+}
+
+const UNITS = ['octets', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+export function octets(n: number): string {
+  let unit = 0;
+  let value = n;
+  for (; value >= 1024 && unit < UNITS.length - 1; unit++) value /= 1024;
+  return unit === 0 ? String(n) : `${value.toFixed(1)} ${UNITS[unit]!}`;
+}
+
+export function span(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 60) return `${String(seconds)} s`;
+  if (seconds < 3600) return `${String(Math.floor(seconds / 60))} min`;
+  const hours = Math.floor(seconds / 3600);
+  return hours < 48 ? `${String(hours)} h` : `${String(Math.floor(hours / 24))} d`;
+}

@@ -1,0 +1,71 @@
+/** The status of a gateway for people. */
+import type { GatewayStatus } from '../gateway/status.js';
+import { columns, octets, span } from './columns.js';
+
+export function statusText(s: GatewayStatus): string {
+  const parts = [
+    `${s.lab}, process ${s.pid}, up ${span(s.uptimeSeconds * 1000)}, CPU ${s.cpuSeconds.toFixed(1)} s, ` +
+      `memory ${octets(s.residentOctets)}${s.metricsPort === null ? '' : `, metrics on port ${s.metricsPort}`}`,
+    columns(
+      [
+        'network',
+        'side',
+        'namespace',
+        'interface',
+        'mtu',
+        'packets in',
+        'packets out',
+        'octets in',
+        'octets out',
+        'lost',
+      ],
+      s.networks.map((n) => [
+        n.name,
+        [n.consumer ? 'consumer' : '', n.provider ? 'provider' : ''].filter(Boolean).join('+'),
+        n.namespace ?? '-',
+        n.device,
+        n.mtu,
+        n.counters.readPackets,
+        n.counters.writtenPackets,
+        octets(n.counters.readOctets),
+        octets(n.counters.writtenOctets),
+        n.lost + n.counters.writeErrors,
+      ]),
+    ),
+    columns(
+      ['endpoint', 'network', 'address', 'service', 'LINKID', 'state', 'octets in', 'octets out'],
+      s.services.flatMap((service) =>
+        service.endpoints.map((e) => [
+          e.name,
+          e.network,
+          e.address,
+          service.name,
+          String(e.linkId),
+          e.approved ? 'approved' : 'not approved',
+          octets(e.octetsIn),
+          octets(e.octetsOut),
+        ]),
+      ),
+    ),
+  ];
+  const ports = s.natPorts.filter((use) => use.inUse > 0);
+  if (ports.length > 0) {
+    parts.push(
+      columns(
+        ['service', 'NAT address', 'backend', 'protocol', 'ports in use', 'of'],
+        ports.map((use) => [use.service ?? 'draining', use.address, use.backend, use.protocol, use.inUse, use.of]),
+      ),
+    );
+  }
+  parts.push(
+    `flows ${s.flows.live} live (${s.flows.tcp} TCP and ${s.flows.udp} UDP opened, ${s.flows.expired} expired); ` +
+      `headers ${s.headers.inserted} inserted, ${s.headers.resent} resent, ${s.headers.waiting} waiting`,
+  );
+  const drops = Object.entries(s.drops);
+  if (drops.length > 0) parts.push(`drops ${drops.map(([reason, n]) => `${reason} ${n}`).join(', ')}`);
+  if (s.lost > 0) parts.push(`lost ${s.lost} packets that no interface took`);
+  if (s.reloads.mistakes.length > 0) {
+    parts.push(`the lab file has mistakes and was not taken:\n${s.reloads.mistakes.join('\n')}`);
+  } else if (s.reloads.count > 0) parts.push(`lab file taken again ${s.reloads.count} times`);
+  return `${parts.join('\n\n')}\n`;
+}

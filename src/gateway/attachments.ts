@@ -1,0 +1,86 @@
+/**
+ * The interfaces and namespaces of a gateway: made for a plan, changed for the next plan, and all removed at the end.
+ * Whatever is made is on record before it is there, and struck out after it is gone (run-state.ts).
+ */
+import type { PacketDevice } from '../device/device.js';
+import type { Log } from './log.js';
+import type { Machine } from './machine.js';
+import { type NetworkPlan, sameInterface } from './plan.js';
+import type { RunState } from './run-state.js';
+
+export interface Attachment {
+  plan: NetworkPlan;
+  readonly device: PacketDevice;
+}
+
+export class Attachments {
+  private readonly machine: Machine;
+  private readonly state: RunState;
+  private readonly log: Log;
+  private readonly attached = new Map<string, Attachment>();
+
+  constructor(machine: Machine, state: RunState, log: Log) {
+    this.machine = machine;
+    this.state = state;
+    this.log = log;
+  }
+
+  get(network: string): Attachment | undefined {
+    return this.attached.get(network);
+  }
+
+  /**
+   * Makes what a network needs.
+   * @throws CulvertError of the namespace's or the device's making; nothing but a namespace on record is left then
+   */
+  open(plan: NetworkPlan, offload: boolean): Attachment {
+    if (plan.namespace !== null) this.needNamespace(plan.namespace);
+    const device = this.machine.openDevice(plan, offload);
+    const attachment = { plan, device };
+    this.attached.set(plan.name, attachment);
+    const { tso4, uso4 } = device.offload;
+    if (offload && !(tso4 && uso4)) {
+      this.log.warn('the kernel has not all offloads; packets go one by one', { device: device.name, tso4, uso4 });
+    }
+    return attachment;
+  }
+
+  close(network: string): void {
+    const attachment = this.attached.get(network);
+    if (attachment === undefined) return;
+    attachment.device.close();
+    this.attached.delete(network);
+  }
+
+  /** Removes the namespaces that we, or a killed run before us, made and that no network uses. */
+  sweep(): void {
+    const used = new Set([...this.attached.values()].map(({ plan }) => plan.namespace));
+    for (const name of [...this.state.namespaces]) {
+      if (used.has(name)) continue;
+      try {
+        if (this.machine.hasNamespace(name)) this.machine.removeNamespace(name);
+        this.state.removeNamespace(name);
+      } catch (error) {
+        // It stays on record, so that the next start tries again.
+        this.log.warn('a namespace could not be removed', { namespace: name, why: (error as Error).message });
+      }
+    }
+  }
+
+  closeAll(): void {
+    for (const network of [...this.attached.keys()]) this.close(network);
+    this.sweep();
+  }
+
+  /** What keeps a running interface from being what the lab now says. */
+  differs(plan: NetworkPlan): boolean {
+    const attachment = this.attached.get(plan.name);
+    return attachment !== undefined && !sameInterface(attachment.plan, plan);
+  }
+
+  private needNamespace(name: string): void {
+    if (this.machine.hasNamespace(name)) return; // also one of a killed run: servers may still run in it
+    this.state.addNamespace(name);
+    this.machine.addNamespace(name);
+  }
+}

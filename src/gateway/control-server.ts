@@ -1,0 +1,124 @@
+/**
+ * The control socket: a unix socket that only its owner may use. A request is a line of JSON, `{"command": "status"}` or
+ * `{"command": "flows", "top": 20, "address": 167772165, "port": 443}`; the answer is a line `{"ok": ...}` or
+ * `{"error": {"code", "message"}}`. A connection may ask as often as it likes, one request after the other.
+ */
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { CulvertError } from '../errors.js';
+import { type FlowQuery, MOST_FLOWS } from './flow-report.js';
+
+/** What the socket gives access to. */
+export interface Controlled {
+  status(): unknown;
+  flows(query: FlowQuery): Promise<unknown>;
+}
+
+/** Characters in a request's line; a longer one ends the connection. */
+const MAX_REQUEST = 4096;
+
+export class ControlServer {
+  private readonly server: net.Server;
+  private readonly path: string;
+  private readonly connections = new Set<net.Socket>();
+
+  private constructor(server: net.Server, socketPath: string) {
+    this.server = server;
+    this.path = socketPath;
+  }
+
+  /** @throws CulvertError CONTROL_SOCKET_FAILED */
+  static async listen(socketPath: string, controlled: Controlled): Promise<ControlServer> {
+    const server = net.createServer();
+    const control = new ControlServer(server, socketPath);
+    server.on('connection', (socket) => {
+      control.connections.add(socket);
+      socket.on('close', () => control.connections.delete(socket));
+      socket.on('error', () => socket.destroy());
+      void serve(socket, controlled);
+    });
+    // Between bind and chmod nobody else may connect either.
+    const mask = process.umask(0o177);
+    try {
+      if (path.dirname(socketPath) !== '.') mkdirSync(path.dirname(socketPath), { recursive: true, mode: 0o700 });
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(socketPath, resolve);
+      });
+      chmodSync(socketPath, 0o600);
+    } catch (error) {
+      server.close();
+      const { code, message } = error as NodeJS.ErrnoException;
+      const why = code === 'EADDRINUSE' ? 'something is there already; remove it, or name another socket' : message;
+      throw new CulvertError('CONTROL_SOCKET_FAILED', `control socket ${socketPath}: ${why}`, {}, { cause: error });
+    } finally {
+      process.umask(mask);
+    }
+    return control;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.connections) socket.destroy();
+    await new Promise<void>((resolve) => {
+      this.server.close(() => {
+        resolve();
+      });
+    });
+    rmSync(this.path, { force: true });
+  }
+}
+
+async function serve(socket: net.Socket, controlled: Controlled): Promise<void> {
+  let unfinished = 0;
+  socket.on('data', (chunk: Buffer) => {
+    const end = chunk.lastIndexOf(10);
+    unfinished = end < 0 ? unfinished + chunk.length : chunk.length - end - 1;
+    if (unfinished > MAX_REQUEST) socket.destroy();
+  });
+  try {
+    for await (const line of createInterface({ input: socket, crlfDelay: Infinity })) {
+      if (line === '') continue;
+      socket.write(`${JSON.stringify(await answer(line, controlled))}\n`);
+    }
+  } catch {
+    socket.destroy(); // whoever asked has gone
+  }
+}
+
+async function answer(line: string, controlled: Controlled): Promise<unknown> {
+  try {
+    const request = parse(line);
+    if (request['command'] === 'status') return { ok: controlled.status() };
+    if (request['command'] === 'flows') return { ok: await controlled.flows(flowQuery(request)) };
+    throw new CulvertError('CONTROL_REQUEST', `no such command; there are status and flows`);
+  } catch (error) {
+    if (error instanceof CulvertError) return { error: { code: error.code, message: error.message } };
+    return { error: { code: 'INTERNAL', message: String(error) } };
+  }
+}
+
+function parse(line: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // Told below.
+  }
+  throw new CulvertError('CONTROL_REQUEST', 'a request is a line with a JSON object');
+}
+
+function flowQuery(request: Record<string, unknown>): FlowQuery {
+  const top = whole(request, 'top', MOST_FLOWS) ?? 20;
+  const address = whole(request, 'address', 0xffff_ffff);
+  const port = whole(request, 'port', 0xffff);
+  return { top, ...(address === undefined ? {} : { address }), ...(port === undefined ? {} : { port }) };
+}
+
+function whole(request: Record<string, unknown>, name: string, most: number): number | undefined {
+  const value = request[name];
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most) return value;
+  throw new CulvertError('CONTROL_REQUEST', `${name} is a whole number, 0 to ${String(most)}`);
+}

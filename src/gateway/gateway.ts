@@ -1,0 +1,255 @@
+/**
+ * A running gateway: a lab on this machine's interfaces.
+ *
+ * In the order of a life: `start` takes the lab's name, removes what a killed run left, makes namespaces and
+ * interfaces, and opens the control socket and the metrics; `reload` takes a changed lab file for new flows; `stop`
+ * removes all that was made.
+ */
+import path from 'node:path';
+import { type LabConfig, loadLab } from '../config/index.js';
+import { CulvertError } from '../errors.js';
+import { optionsOf } from '../replay/settings.js';
+import { Attachments } from './attachments.js';
+import { ControlServer } from './control-server.js';
+import type { FlowQuery, FlowReport } from './flow-report.js';
+import { reportFlows } from './flow-report.js';
+import type { Log } from './log.js';
+import { type Machine, thisMachine } from './machine.js';
+import { MetricsServer } from './metrics.js';
+import { type NetworkPlan, planNetworks } from './plan.js';
+import { type Port, Pump } from './pump.js';
+import { labName, runDirectory, RunState } from './run-state.js';
+import { type GatewayStatus, type Reloads, reportStatus } from './status.js';
+
+export interface GatewayOptions {
+  /** Path of the lab file. */
+  readonly lab: string;
+  readonly log: Log;
+  /** Where the record and the socket go; absent: the machine's usual place. */
+  readonly runDirectory?: string;
+  readonly machine?: Machine;
+  /** Told when the gateway cannot go on: one of its interfaces was removed. */
+  readonly onFailure?: (error: CulvertError) => void;
+}
+
+export class Gateway {
+  readonly name: string;
+  readonly startedAt = new Date();
+  readonly reloads: Reloads = { count: 0, mistakes: [] };
+  /** The lab that runs. */
+  lab: LabConfig;
+  readonly pump: Pump;
+  private readonly options: GatewayOptions;
+  private readonly log: Log;
+  private readonly state: RunState;
+  private readonly attachments: Attachments;
+  private readonly ports = new Map<string, Port>();
+  private control: ControlServer | null = null;
+  private metrics: MetricsServer | null = null;
+  private stopping: Promise<void> | null = null;
+
+  private constructor(options: GatewayOptions, lab: LabConfig, state: RunState) {
+    this.options = options;
+    this.log = options.log;
+    this.lab = lab;
+    this.state = state;
+    this.name = state.name;
+    this.attachments = new Attachments(options.machine ?? thisMachine, state, options.log);
+    this.pump = new Pump(lab.topology, optionsOf(lab.settings), (port) => {
+      this.lost(port);
+    });
+  }
+
+  /**
+   * Brings a lab up.
+   * @throws ConfigError for mistakes in the lab; CulvertError GATEWAY_*, TUN_*, IP_COMMAND_*, CONTROL_*: what the machine
+   *   refuses; nothing that was made is left then
+   */
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const file = path.resolve(options.lab);
+    const lab = loadLab(options.lab);
+    const plans = planNetworks(lab);
+    if (plans.length === 0) {
+      throw new CulvertError('GATEWAY_NOTHING_TO_DO', `${options.lab} has neither private endpoints nor services`);
+    }
+    const state = RunState.claim(options.runDirectory ?? runDirectory(), labName(file), file);
+    let gateway: Gateway | null = null;
+    try {
+      gateway = new Gateway(options, lab, state);
+      await gateway.open(plans);
+      return gateway;
+    } catch (error) {
+      if (gateway === null) state.release();
+      else await gateway.stop();
+      throw error;
+    }
+  }
+
+  private async open(plans: readonly NetworkPlan[]): Promise<void> {
+    const { gateway } = this.lab;
+    if (this.state.leftNamespaces.length > 0) {
+      this.log.warn('the last run was killed; what it left is taken over or removed', {
+        namespaces: this.state.leftNamespaces,
+      });
+    }
+    for (const warning of this.lab.warnings) this.log.warn(warning.message, { code: warning.code });
+    for (const plan of plans) this.attach(plan);
+    this.attachments.sweep();
+    const socket = gateway.socket === null ? this.state.defaultSocket : path.resolve(gateway.socket);
+    this.state.setSocket(socket);
+    this.control = await ControlServer.listen(socket, this);
+    if (gateway.metricsPort !== null) {
+      this.metrics = await MetricsServer.listen(gateway.metricsPort, this);
+      this.log.info('metrics', { url: `http://127.0.0.1:${this.metrics.port}/metrics` });
+    }
+    this.log.info('ready', {
+      lab: this.name,
+      endpoints: this.lab.model.privateEndpoints.size,
+      services: this.lab.model.privateLinkServices.size,
+      socket,
+    });
+  }
+
+  private attach(plan: NetworkPlan): void {
+    const { device } = this.attachments.open(plan, this.lab.gateway.offload);
+    const network = plan.consumer ? this.networkIndex(plan.name) : -1;
+    this.ports.set(plan.name, this.pump.add(device, network, plan.natAddresses));
+    this.log.info('interface up', {
+      network: plan.name,
+      device: device.name,
+      ...(plan.namespace === null ? {} : { namespace: plan.namespace }),
+      mtu: plan.mtu,
+    });
+  }
+
+  /** The translator keeps the numbers of networks over reloads; a lab file's own order may change. */
+  private networkIndex(name: string): number {
+    return this.pump.translator.tables.networks.indexOf(name);
+  }
+
+  /**
+   * Reads the lab file again. New flows follow it, live flows keep what they have, flows of endpoints that lost their
+   * approval end at once. A file with mistakes is logged and changes nothing.
+   * @returns whether it was taken
+   */
+  reload(): boolean {
+    let lab: LabConfig;
+    let plans: NetworkPlan[];
+    try {
+      lab = loadLab(this.options.lab);
+      plans = planNetworks(lab);
+    } catch (error) {
+      if (!(error instanceof CulvertError)) throw error;
+      this.reloads.mistakes = error.message.split('\n');
+      this.log.error(`the lab file was not taken, the last good one stays: ${error.message}`, { code: error.code });
+      return false;
+    }
+    for (const warning of lab.warnings) this.log.warn(warning.message, { code: warning.code });
+    const ended = this.apply(lab);
+    this.follow(plans);
+    this.reloads.count++;
+    this.reloads.mistakes = [];
+    this.log.info('lab file taken', { flowsEnded: ended });
+    return true;
+  }
+
+  /** @returns how many flows ended */
+  private apply(lab: LabConfig): number {
+    const { translator } = this.pump;
+    const { tables } = translator;
+    if (JSON.stringify(lab.settings) !== JSON.stringify(this.lab.settings)) {
+      this.log.warn("changes in 'translation' but those of natPorts wait for the next start");
+    }
+    if (lab.gateway.offload !== this.lab.gateway.offload || lab.gateway.metricsPort !== this.lab.gateway.metricsPort) {
+      this.log.warn("changes in 'gateway' wait for the next start");
+    }
+    let flows = 0;
+    for (const { network, address } of tables.apply(lab.topology)) {
+      // Flows that began before a header changed have a record of their own at the same address.
+      for (const e of tables.endpoints) {
+        if (e.network === network && e.address === address && !this.isLive(e.index)) {
+          flows += translator.endFlowsOf(e.index);
+        }
+      }
+    }
+    this.lab = lab;
+    return flows;
+  }
+
+  /** Whether an endpoint's record is the approved one at its address now. */
+  private isLive(index: number): boolean {
+    const { tables } = this.pump.translator;
+    const e = tables.endpoints[index]!;
+    return e.approved && tables.endpointAt(e.network, e.address) === e;
+  }
+
+  /** Interfaces follow the networks that take part. */
+  private follow(plans: readonly NetworkPlan[]): void {
+    for (const plan of plans) {
+      const port = this.ports.get(plan.name);
+      if (port === undefined) {
+        try {
+          this.attach(plan);
+        } catch (error) {
+          this.log.error(`network '${plan.name}' could not be attached: ${(error as Error).message}`);
+        }
+        continue;
+      }
+      if (this.attachments.differs(plan)) {
+        this.log.warn('the interface stays as it is until the next start', { network: plan.name });
+      }
+      // An address that was taken out of the pool still has live flows.
+      const nat = new Set([...port.natAddresses, ...plan.natAddresses]);
+      this.pump.assign(port, plan.consumer ? this.networkIndex(plan.name) : -1, Int32Array.from(nat));
+    }
+    const wanted = new Set(plans.map((plan) => plan.name));
+    for (const [name, port] of [...this.ports]) {
+      if (wanted.has(name)) continue;
+      this.pump.remove(port);
+      this.ports.delete(name);
+      this.attachments.close(name);
+      this.log.info('interface down', { network: name });
+    }
+    this.attachments.sweep();
+  }
+
+  private lost(port: Port): void {
+    const error = new CulvertError(
+      'GATEWAY_DEVICE_LOST',
+      `the interface ${port.device.name} was removed while the gateway used it: the gateway ends`,
+    );
+    this.log.error(error.message, { code: error.code });
+    this.options.onFailure?.(error);
+  }
+
+  /** Ends the gateway and removes all that it made; a second call waits for the first. */
+  stop(): Promise<void> {
+    this.stopping ??= this.end();
+    return this.stopping;
+  }
+
+  private async end(): Promise<void> {
+    this.pump.close();
+    await this.control?.close();
+    await this.metrics?.close();
+    this.attachments.closeAll();
+    this.state.release();
+    this.log.info('stopped', { lab: this.name });
+  }
+
+  status(): GatewayStatus {
+    return reportStatus({
+      name: this.name,
+      startedAt: this.startedAt,
+      lab: this.lab,
+      pump: this.pump,
+      networks: [...this.ports].map(([name, port]) => ({ port, plan: this.attachments.get(name)!.plan })),
+      reloads: this.reloads,
+      metricsPort: this.metrics?.port ?? null,
+    });
+  }
+
+  flows(query: FlowQuery): Promise<FlowReport> {
+    return reportFlows(this.pump.translator, query);
+  }
+}

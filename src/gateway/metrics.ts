@@ -1,0 +1,189 @@
+/**
+ * Metrics for Prometheus on the loopback interface: `/metrics`, and `/healthz` for "is it there". Azure Monitor's names
+ * where Azure has the metric (Microsoft.Network/privateLinkServices and privateEndpoints), with a prefix of ours for
+ * the rest. They are made from the status when somebody asks; nothing is counted twice.
+ */
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { CulvertError } from '../errors.js';
+import { REASONS } from '../packet/verdict.js';
+import type { GatewayStatus } from './status.js';
+
+export interface Measured {
+  status(): GatewayStatus;
+}
+
+type Labels = Record<string, string>;
+/** A metric's values at this moment. */
+type Values = readonly (readonly [Labels, number])[];
+
+class Exposition {
+  private readonly registry = new Registry();
+
+  counter(name: string, help: string, labelNames: readonly string[], values: Values): void {
+    const metric = new Counter({ name, help, labelNames, registers: [this.registry] });
+    for (const [labels, value] of values) metric.inc(labels, value);
+  }
+
+  gauge(name: string, help: string, labelNames: readonly string[], values: Values): void {
+    const metric = new Gauge({ name, help, labelNames, registers: [this.registry] });
+    for (const [labels, value] of values) metric.set(labels, value);
+  }
+
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+}
+
+/** The exposition in Prometheus' text format. */
+export function exposition(s: GatewayStatus): Promise<string> {
+  const e = new Exposition();
+  const services = s.services.map((service) => ({
+    labels: { service: service.name },
+    in: service.endpoints.reduce((sum, each) => sum + each.octetsIn, 0),
+    out: service.endpoints.reduce((sum, each) => sum + each.octetsOut, 0),
+  }));
+  const endpoints = s.services.flatMap((service) =>
+    service.endpoints.map((each) => ({
+      labels: { endpoint: each.name, network: each.network, service: service.name },
+      each,
+    })),
+  );
+  e.counter(
+    'PLSBytesIn',
+    'Octets from consumers into the private link service.',
+    ['service'],
+    [...services.map((each) => [each.labels, each.in] as const)],
+  );
+  e.counter(
+    'PLSBytesOut',
+    'Octets from the private link service to consumers.',
+    ['service'],
+    [...services.map((each) => [each.labels, each.out] as const)],
+  );
+  e.gauge(
+    'PLSNatPortsUsage',
+    'NAT ports in use of a NAT address towards its busiest backend and protocol, in percent.',
+    ['service', 'address'],
+    s.services.flatMap(({ name, natAddresses }) =>
+      natAddresses.map((address) => {
+        const uses = s.natPorts.filter((use) => use.address === address).map((use) => (100 * use.inUse) / use.of);
+        return [{ service: name, address }, Math.max(0, ...uses)] as const;
+      }),
+    ),
+  );
+  const ofEndpoint = ['endpoint', 'network', 'service'];
+  e.counter('PEBytesIn', 'Octets from consumers into the private endpoint.', ofEndpoint, [
+    ...endpoints.map(({ labels, each }) => [labels, each.octetsIn] as const),
+  ]);
+  e.counter('PEBytesOut', 'Octets from the private endpoint to consumers.', ofEndpoint, [
+    ...endpoints.map(({ labels, each }) => [labels, each.octetsOut] as const),
+  ]);
+  own(e, s);
+  return e.text();
+}
+
+function own(e: Exposition, s: GatewayStatus): void {
+  const byNetwork = (pick: (n: GatewayStatus['networks'][number]) => number): Values =>
+    s.networks.map((n) => [{ network: n.name, device: n.device }, pick(n)] as const);
+  const ofNetwork = ['network', 'device'];
+  const one = (value: number): Values => [[{}, value]];
+  e.counter('culvert_packets_read_total', 'Packets read from an interface.', ofNetwork, [
+    ...byNetwork((n) => n.counters.readPackets),
+  ]);
+  e.counter('culvert_packets_written_total', 'Packets written to an interface.', ofNetwork, [
+    ...byNetwork((n) => n.counters.writtenPackets),
+  ]);
+  e.counter('culvert_octets_read_total', 'Octets read from an interface.', ofNetwork, [
+    ...byNetwork((n) => n.counters.readOctets),
+  ]);
+  e.counter('culvert_octets_written_total', 'Octets written to an interface.', ofNetwork, [
+    ...byNetwork((n) => n.counters.writtenOctets),
+  ]);
+  e.counter('culvert_packets_lost_total', 'Translated packets that an interface did not take.', ofNetwork, [
+    ...byNetwork((n) => n.lost + n.counters.writeErrors),
+  ]);
+  e.counter(
+    'culvert_drops_total',
+    'Packets dropped, by reason.',
+    ['reason'],
+    REASONS.map(([reason]) => [{ reason }, s.drops[reason] ?? 0] as const),
+  );
+  e.gauge('culvert_flows', 'Live flows.', [], one(s.flows.live));
+  e.counter(
+    'culvert_flows_opened_total',
+    'Flows opened.',
+    ['protocol'],
+    [
+      [{ protocol: 'tcp' }, s.flows.tcp],
+      [{ protocol: 'udp' }, s.flows.udp],
+    ],
+  );
+  e.counter('culvert_flows_expired_total', 'Flows that ended for idleness.', [], one(s.flows.expired));
+  e.counter('culvert_headers_inserted_total', 'TCP streams that got a PROXY header.', [], one(s.headers.inserted));
+  e.counter('culvert_headers_resent_total', 'PROXY headers sent again.', [], one(s.headers.resent));
+  e.gauge('culvert_headers_waiting', 'PROXY headers with a timer set.', [], one(s.headers.waiting));
+  e.counter('culvert_reloads_total', 'Lab files taken while running.', [], one(s.reloads.count));
+  e.gauge('culvert_lab_file_ok', '1 if the last lab file was taken.', [], one(s.reloads.mistakes.length === 0 ? 1 : 0));
+  e.counter('culvert_cpu_seconds_total', 'Processor time of the gateway.', [], one(s.cpuSeconds));
+  e.gauge('culvert_resident_octets', 'Resident memory of the gateway.', [], one(s.residentOctets));
+}
+
+export class MetricsServer {
+  private readonly server: http.Server;
+  readonly port: number;
+
+  private constructor(server: http.Server) {
+    this.server = server;
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  /**
+   * @param port on 127.0.0.1; 0: any free one
+   * @throws CulvertError GATEWAY_METRICS_PORT
+   */
+  static async listen(port: number, measured: Measured): Promise<MetricsServer> {
+    const server = http.createServer((request, response) => {
+      void respond(request, response, measured);
+    });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, '127.0.0.1', resolve);
+      });
+    } catch (error) {
+      const what = `metrics: 127.0.0.1:${String(port)}: ${(error as Error).message}; choose another gateway.metricsPort`;
+      throw new CulvertError('GATEWAY_METRICS_PORT', what, {}, { cause: error });
+    }
+    return new MetricsServer(server);
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise<void>((resolve) => {
+      this.server.close(() => {
+        resolve();
+      });
+    });
+  }
+}
+
+async function respond(
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  measured: Measured,
+): Promise<void> {
+  const reply = (status: number, type: string, body: string): void => {
+    response.writeHead(status, { 'content-type': `${type}; charset=utf-8` });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  };
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    reply(405, 'text/plain', 'GET only\n');
+    return;
+  }
+  const [pathname] = (request.url ?? '/').split('?');
+  if (pathname === '/metrics') reply(200, 'text/plain; version=0.0.4', await exposition(measured.status()));
+  else if (pathname === '/healthz') reply(200, 'text/plain', 'ok\n');
+  else reply(404, 'text/plain', 'there are /metrics and /healthz\n');
+}
