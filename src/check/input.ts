@@ -155,8 +155,7 @@ export class InputIndex implements Visitor {
   }
 
   /** The stream of a segment, the latest that it fits; undefined when it fits none. */
-  streamOf(streams: readonly Stream[] | undefined, sequence: number): Stream | undefined {
-    if (streams === undefined) return undefined;
+  streamOf(streams: readonly Stream[], sequence: number): Stream | undefined {
     for (let i = streams.length - 1; i >= 0; i--) {
       const offset = offsetIn(streams[i]!, sequence);
       if (offset >= -2 && offset - streams[i]!.sent < FAR) return streams[i];

@@ -204,6 +204,18 @@ describe('check of the consumer’s side against recorded server packets', () =>
     assert.deepEqual(codes(await check(lab)), ['return-missing']);
   });
 
+  it('requires no answers on a tuple whose later connection was not carried', async () => {
+    const lab = new Lab();
+    new Connection(lab, { isn: 8000 }).whole();
+    const carried = lab.provider.length;
+    const returned = lab.consumer.length;
+    new Connection(lab, { isn: 90_000_000, serverIsn: 80_000_000 }).whole();
+    lab.provider.splice(carried);
+    lab.consumer.splice(returned);
+    assert.deepEqual(codes(await check(lab)), ['flow-missing']);
+    assert.deepEqual(codes(await check(lab, { everyFlow: false })), []);
+  });
+
   it('finds fragments that had waited, with another identification', async () => {
     const lab = new Lab();
     question(lab);
@@ -413,6 +425,24 @@ describe('check of the mapping', () => {
     assert.deepEqual(codes(await check(lab)), []);
     old.up(0, { payload: 'back' });
     assert.deepEqual(codes(await check(lab)), ['mapping-split']);
+  });
+
+  it('accepts that a port which was left goes to another client, and after its hold to the same one', async () => {
+    const lab = new Lab();
+    const old = new Connection(lab).handshake();
+    const far = (n: number): number => (old.isn + n * 0x50000000) >>> 0;
+    new Connection(lab, { isn: far(2), natPort: 1025 }).handshake();
+    new Connection(lab, { isn: 9, client: '10.0.0.6', natPort: 1024 }).handshake();
+    assert.deepEqual(codes(await check(lab)), []);
+
+    const again = new Lab();
+    new Connection(again).handshake();
+    again.now += 30e6;
+    const fresh = new Connection(again, { isn: far(2), natPort: 1025 }).handshake();
+    again.now += 95e6;
+    fresh.up(0, { payload: 'still here' });
+    new Connection(again, { isn: (fresh.isn + 0xa0000000) >>> 0, natPort: 1024 }).handshake();
+    assert.deepEqual(codes(await check(again)), []);
   });
 
   it('knows clients with the same initial sequence number by their headers', async () => {

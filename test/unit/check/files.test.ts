@@ -121,7 +121,7 @@ describe('check of files', () => {
     const lab = new Lab();
     const c = new Connection(lab).handshake();
     c.up(0, { payload: 'hello' });
-    const other = new Connection(lab, { isn: (c.isn + 1000) >>> 0 });
+    const other = new Connection(lab, { isn: (c.isn + 3) >>> 0 });
     lab.input.push(lab.at(other.sent(-1, { flags: SYN })));
     lab.provider.push(lab.at(other.carried(-1, { flags: SYN })));
     c.up(5, { payload: ' again' });
@@ -158,7 +158,11 @@ describe('check of files', () => {
       writer.close();
     };
     const writeAll = (consumers: readonly (readonly Timed[])[]): void => {
-      merge('in', [...labs.map((lab) => lab.input), []], [...networks, 'elsewhere']);
+      const stray = new Lab();
+      stray.input.push(
+        stray.at(udpPacket({ src: '10.0.0.9', sport: 1, dst: '10.9.0.4', dport: 1, payload: 'no one' })),
+      );
+      merge('in', [...labs.map((lab) => lab.input), stray.input], [...networks, 'elsewhere']);
       merge('out', labs.map((lab) => lab.provider), ['provider']); // prettier-ignore
       merge('ret', consumers, networks);
     };

@@ -340,6 +340,22 @@ describe('check of the provider’s side', () => {
     assert.deepEqual(codes(await check(lab, { everyFlow: false })), ['datagram-unexplained', 'udp-checksum']);
   });
 
+  it('lets no stale fragment spoil the next datagram with its identification', async () => {
+    const lab = new Lab();
+    const ask = (fill: number): Buffer[] => {
+      const payload = Buffer.alloc(3000, fill);
+      return fragments(
+        udpPacket({ src: '10.0.0.5', sport: 5000, dst: ENDPOINT, dport: 53, payload, id: 9, df: false }),
+        1500,
+      );
+    };
+    lab.input.push(lab.at(ask(1)[0]!), ...ask(2).map((octets) => lab.at(octets)));
+    const payload = Buffer.alloc(3000, 2);
+    const nat = { src: '198.18.0.1', sport: 2000, dst: BACKEND, dport: 53, payload, ttl: 63, id: 10, df: false };
+    for (const part of fragments(udpPacket(nat), 1500)) lab.provider.push(lab.at(part));
+    assert.deepEqual(codes(await check(lab)), []);
+  });
+
   it('accepts an RST at S where no header ever left, and a FIN behind the header', async () => {
     const lab = new Lab();
     const refused = new Connection(lab, { natPort: 1500, port: 42000 });
@@ -362,6 +378,16 @@ describe('check of the provider’s side', () => {
     assert.deepEqual(report.problems, []);
     assert.equal(report.headers, 1);
     assert.equal(report.streams.exact, 1);
+  });
+
+  it('minds no segment far outside of every window', async () => {
+    const { lab, connection } = whole();
+    const stray = 0x60000000;
+    lab.input.push(lab.at(connection.sent(stray, { payload: 'lost' })));
+    lab.provider.push(lab.at(connection.carried(stray + L, { payload: 'lost' })));
+    const report = await check(lab);
+    assert.deepEqual(report.problems, []);
+    assert.deepEqual(report.streams, { checked: 1, exact: 1, unchecked: 0 });
   });
 
   it('counts what begins in the middle as unchecked', async () => {
