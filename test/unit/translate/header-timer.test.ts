@@ -112,6 +112,27 @@ describe('header timer', () => {
     assert.deepEqual([out.ttl, out.tos, out.id, out.fragment, out.urgent], [16, 0x48, 0, 0x4000, 0]);
   });
 
+  it('keeps the newer time stamps where an older ACK comes late: the backend refuses older ones (RFC 7323 section 5.3)', () => {
+    const stamps = (value: number): Buffer => {
+      const options = Buffer.from(TIMESTAMPS);
+      options.writeUInt32BE(value >>> 0, 4);
+      return options;
+    };
+    for (const [newer, older] of [
+      [500, 499],
+      [5, 0xfffffff0],
+    ] as const) {
+      const s = new Stream(new Bench(topology()));
+      s.syn();
+      s.synAck();
+      s.isHeader(only(s.send({ options: stamps(newer), window: 900 })));
+      s.isHeader(only(s.send({ options: stamps(older), window: 800 })));
+      const out = s.isHeader(only(s.bench.pass(300)));
+      assert.deepEqual(out.options, stamps(newer));
+      assert.equal(out.window, 900);
+    }
+  });
+
   it('sends no options where the client sends no timestamps', () => {
     const s = opened(1, Buffer.from('01010101', 'hex'));
     assert.equal(segment(only(s.bench.pass(300)).octets).options.length, 0);
