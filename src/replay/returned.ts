@@ -35,9 +35,10 @@ export class Returned {
       return;
     }
     const header = ipv4.headerLength(b, a);
-    const isTcp = ipv4.protocol(b, a) === ipv4.PROTOCOL_TCP && ipv4.fragmentOffset(b, a) === 0;
     const l4 = a + header;
-    const end = Math.min(aEnd, isTcp && aEnd - l4 >= 20 ? l4 + tcp.headerLength(b, l4) : l4 + 8);
+    const first = ipv4.fragmentOffset(b, a) === 0;
+    const isTcp = first && ipv4.protocol(b, a) === ipv4.PROTOCOL_TCP && aEnd - l4 >= tcp.MIN_HEADER;
+    const end = Math.min(aEnd, l4 + (isTcp ? tcp.headerLength(b, l4) : 8));
     const shift = r - a;
     const identification = get16(b, a + 4) !== get16(b, r + 4);
     let window = false;
