@@ -21,11 +21,12 @@ import { distance } from '../wire/seq.js';
 import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
 import * as established from './established.js';
+import type { Core } from './core.js';
 import { LIFT } from './fragments.js';
 import * as icmp from './icmp.js';
 import { toBackend } from './insertion.js';
 import { adjustL4 } from './rewrite.js';
-import { badFlags } from './tcp.js';
+import { badFlags, restart } from './tcp.js';
 import type { Translator } from './translator.js';
 
 /** Verdict: the packet is a server's, and the outbox holds it in the backend's form, to be given to `fromProvider`. */
@@ -225,19 +226,19 @@ export class Recording {
   private liftTcp(l4: number, at: number): number {
     const c = this.t.core;
     const { slab: b, r } = c;
-    const status = r[at + F.STATUS]!;
-    const length = status >>> F.HEADER_SHIFT;
+    const length = r[at + F.STATUS]! >>> F.HEADER_SHIFT;
     const flags = tcp.flags(b, l4);
     if (length === 0 || (flags & tcp.ACK) === 0) return 0;
-    const start = r[at + F.START]!;
     const ack = tcp.acknowledgment(b, l4);
+    const isSyn = (flags & tcp.SYN) !== 0;
+    // Here it is certain; moved by the header, the numbers would not tell any more.
+    if (isSyn && answersPassedSyn(c, at, ack)) restart(c, at / F.STRIDE, ack);
+    const status = r[at + F.STATUS]!;
+    const start = r[at + F.START]!;
     const a = distance(start, ack);
     const sent = (status & F.HEADER_SENT) !== 0;
-    const isSyn = (flags & tcp.SYN) !== 0;
     let delta = 0;
-    // A SYN-ACK to a SYN that was passed unchanged starts a stream of its own.
-    const anew = isSyn && (status & F.SYN_PASSED) !== 0;
-    if (anew || (a === 0 && (!sent || isSyn))) {
+    if (a === 0 && (!sent || isSyn)) {
       const scale = isSyn ? 0 : r[at + F.SCALES]! & 0xff;
       const window = tcp.window(b, l4);
       const wider = Math.min(0xffff, window + ((length + (1 << scale) - 1) >>> scale));
@@ -251,7 +252,8 @@ export class Recording {
     } else {
       c.ackForeign = true;
     }
-    if (sent) delta += this.liftSack(l4, start, status);
+    // Also before a header went: data from S on is shifted by its number alone, so the backend's blocks are too.
+    if (!c.ackForeign) delta += this.liftSack(l4, start, status);
     return delta;
   }
 
@@ -260,7 +262,7 @@ export class Recording {
     if (tcp.headerLength(b, l4) === tcp.MIN_HEADER) return 0;
     const option = tcp.findOption(b, l4, tcp.OPTION_SACK);
     if (option < 0) return 0;
-    const end = option + 2 + ((b[option + 1]! - 2) & ~3);
+    const end = option + 2 + ((b[option + 1]! - 2) & ~7);
     const odd = ((option - l4) & 1) === 1;
     let delta = 0;
     for (let i = option + 2; i < end; i += 4) {
@@ -271,4 +273,14 @@ export class Recording {
     }
     return delta;
   }
+}
+
+/** A recorded SYN-ACK answers the SYN that was passed unchanged, and not the one that began the stream. */
+function answersPassedSyn(c: Core, at: number, ack: number): boolean {
+  const { r } = c;
+  const status = r[at + F.STATUS]!;
+  const passed = F.ESTABLISHED | F.SYN_PASSED;
+  if ((status & (F.STATE_MASK | F.SYN_PASSED)) !== passed) return false;
+  const a = distance(r[at + F.START]!, ack);
+  return a < 0 || a > ((status & F.SYN_CARRIED) !== 0 ? distance(r[at + F.START]!, r[at + F.CLIENT_NEXT]!) : 0);
 }

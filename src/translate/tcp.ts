@@ -259,7 +259,7 @@ function clientSyn(
 }
 
 /** A new incarnation on the same tuple and mapping (case 20). */
-function restart(c: Core, f: number, start: number): void {
+export function restart(c: Core, f: number, start: number): void {
   const { r } = c;
   const at = f * F.STRIDE;
   const endpoint = c.tables.endpoints[r[at + F.ENDPOINT]!]!;
