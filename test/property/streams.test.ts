@@ -5,54 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { ProxySpec } from '../../src/translate/topology.js';
-import { Gateway, lab, proxyOfLength } from '../support/gateway.js';
+import { Gateway, lab } from '../support/gateway.js';
 import { ACK, SYN, tcpPacket } from '../support/packets.js';
 import { parseTcp } from '../support/parsed-tcp.js';
-import { Random } from '../support/random.js';
-import type { TcpSettings } from '../support/simulated-tcp.js';
-import { type Scenario, type Simulation, simulate } from '../support/simulation.js';
-
-const AZURE: ProxySpec = { dialect: 'azure' };
-const AZURE_HEADER = 36;
-
-const side = (over: Partial<TcpSettings>): TcpSettings => ({
-  address: '10.0.0.5',
-  port: 40000,
-  iss: 1000,
-  mss: 500,
-  scale: 2,
-  timestamps: true,
-  sack: true,
-  buffer: 8000,
-  readRate: Infinity,
-  data: Buffer.alloc(0),
-  writeAfter: 0,
-  close: 'written',
-  probe: 'old',
-  ...over,
-});
-const clientSide = (over: Partial<TcpSettings>): TcpSettings => side(over);
-const serverSide = (over: Partial<TcpSettings>): TcpSettings =>
-  side({ address: '172.16.0.1', port: 443, iss: 77_000, ...over });
-
-const bothFinished = (s: Simulation): boolean => s.client.finished && s.server.finished;
-
-function checkStreams(s: Simulation): void {
-  const { header } = s;
-  assert(header !== null, 'no header was sent');
-  const { client, server } = s;
-  const read = server.stream;
-  assert.deepEqual(read.subarray(0, header.length), header, 'the header comes first');
-  assert.deepEqual(read.subarray(header.length), client.settings.data, 'then what the client wrote');
-  assert.deepEqual(client.stream, server.settings.data, 'the client reads what the server wrote');
-}
-
-const survives = (scenario: Scenario): void => simulate(scenario, bothFinished, checkStreams);
+import { AZURE, AZURE_HEADER, clientSide, data, drawnScenario, scenarioOf, serverSide } from '../support/scenarios.js';
+import { drawnAbort, endsOnAbort, survives } from '../support/streams.js';
 
 describe('streams through the translator', () => {
-  const data = (seed: number, length: number): Buffer => new Random(seed).octets(length);
-
   it('survive at every initial sequence number around the wrap of 2^32', () => {
     for (let n = -80; n < 80; n++) {
       survives({
@@ -105,71 +64,6 @@ describe('streams through the translator', () => {
     }
   });
 
-  const endArbitrary = fc.record({
-    iss: fc.oneof(
-      fc.integer({ min: 0, max: 0xffffffff }),
-      fc.integer({ min: -200, max: 200 }).map((n) => n >>> 0),
-    ),
-    mss: fc.integer({ min: 40, max: 600 }),
-    scale: fc.constantFrom(-1, 0, 1, 3, 7), // as far as the buffer allows
-    timestamps: fc.boolean(),
-    sack: fc.boolean(),
-    buffer: fc.oneof(fc.integer({ min: 16, max: 300 }), fc.integer({ min: 300, max: 30_000 })),
-    readRate: fc.constantFrom(Infinity, Infinity, 20, 300),
-    octets: fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 3000 })),
-    probe: fc.constantFrom('old' as const, 'octet' as const),
-  });
-  const hopArbitrary = fc.record({
-    loss: fc.constantFrom(0, 0.02, 0.1, 0.2),
-    duplicate: fc.constantFrom(0, 0.05, 0.3),
-    jitterMs: fc.constantFrom(0, 3, 20, 100),
-  });
-
-  const drawnScenario = fc.record({
-    seed: fc.integer(),
-    hop: hopArbitrary,
-    client: endArbitrary,
-    server: endArbitrary,
-    header: fc.constantFrom(28, 31, 36, 37, 47, 64),
-    headersLost: fc.constantFrom(0, 0, 1, 2, 5),
-    order: fc.constantFrom('client-first', 'server-first', 'server-first-after-header', 'at-once'),
-    closes: fc.constantFrom('both', 'client-last', 'server-last'),
-  });
-  type Drawn = typeof drawnScenario extends fc.Arbitrary<infer T> ? T : never;
-
-  const scaleFor = (scale: number, buffer: number): number => (buffer >>> Math.max(0, scale) >= 4 ? scale : 0);
-
-  const scenarioOf = ({ seed, hop, client, server, header, headersLost, order, closes }: Drawn): Scenario => {
-    const serverWaits: Partial<Record<string, number>> = {
-      'client-first': header + client.octets,
-      'server-first-after-header': header,
-    };
-    // A window smaller than the header takes it in parts, one a sending; of these there are six.
-    const narrow = server.buffer < header;
-    return {
-      seed,
-      hop: narrow ? { ...hop, loss: 0 } : hop,
-      headersLost: narrow ? 0 : headersLost,
-      proxy: proxyOfLength(header),
-      client: clientSide({
-        ...client,
-        scale: scaleFor(client.scale, client.buffer),
-        data: data(seed, client.octets),
-        writeAfter: order.startsWith('server-first') ? server.octets : 0,
-        close: closes === 'client-last' ? 'peer-closed' : 'written',
-      }),
-      server: serverSide({
-        ...server,
-        scale: scaleFor(server.scale, server.buffer),
-        // A SYN-ACK that offers smaller segments than the header is refused.
-        mss: Math.max(server.mss, header + 12),
-        data: data(seed + 1, server.octets),
-        writeAfter: serverWaits[order] ?? 0,
-        close: closes === 'server-last' ? 'peer-closed' : 'written',
-      }),
-    };
-  };
-
   it('survive any loss, repetition and reordering', () => {
     fc.assert(
       fc.property(drawnScenario, (drawn) => survives(scenarioOf(drawn))),
@@ -178,27 +72,7 @@ describe('streams through the translator', () => {
   });
 
   it('end when either side aborts, whenever that is', () => {
-    const drawn = fc.record({
-      scenario: drawnScenario,
-      who: fc.constantFrom('client' as const, 'server' as const),
-      atMs: fc.oneof(fc.integer({ min: 0, max: 80 }), fc.integer({ min: 0, max: 2000 })),
-    });
-    fc.assert(
-      fc.property(drawn, ({ scenario, who, atMs }) => {
-        // An RST behind a window that does not even take the header is nothing to its receiver.
-        const server = { ...scenario.server, buffer: Math.max(scenario.server.buffer, 300) };
-        const drawnOnce = scenarioOf({ ...scenario, server });
-        // A lost RST is not sent again until its receiver says something, and that may be never.
-        const abort = who === 'client' ? { clientAborts: atMs } : { serverAborts: atMs };
-        const gone = (s: Simulation): boolean => {
-          const other = who === 'client' ? s.server : s.client;
-          const never = who === 'client' && other.state === 'listen' && s.now > 20_000;
-          return (s.now > atMs && (other.state === 'reset' || never)) || bothFinished(s);
-        };
-        simulate({ ...drawnOnce, ...abort, hop: { ...drawnOnce.hop, loss: 0 } }, gone, () => undefined);
-      }),
-      { numRuns: 150, seed: 2, endOnFailure: true },
-    );
+    fc.assert(fc.property(drawnAbort, endsOnAbort), { numRuns: 150, seed: 2, endOnFailure: true });
   });
 
   it('keep the newest time stamp for a header sent by timer, though an older ACK comes late', () => {
