@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   createWriteStream,
@@ -490,8 +491,12 @@ describe('culvert replay: pipes and compressed files', () => {
 
   it('is not quiet when its reader leaves and another output is lost by it: exit code 6', async () => {
     const file = at('out.pcap');
-    const running = start(['replay', HTTP, '--adopt', '--consumer', '-', '--provider', file, '--quiet']);
+    const running = start(['replay', '-', '--adopt', '--consumer', '-', '--provider', file, '--quiet']);
+    running.process.stdin!.write(http.subarray(0, 5000));
+    // It leaves with the file header in its hands, so that the rest, at the very end, finds nobody.
+    await once(running.process.stdout!, 'data');
     running.process.stdout!.destroy();
+    running.process.stdin!.end(http.subarray(5000));
     const { code, stderr } = await running.ended;
     assert.match(stderr, /^culvert: CAPTURE_WRITE_FAILED: .*out\.pcap: not written, .* let that read to the end/);
     assert.equal(code, 6);
