@@ -12,6 +12,10 @@
  *       if (!(await r.fill())) break;
  *     }
  *
+ * While the caller works on what `fill` brought, the next part of a regular file is read already, a quarter of the
+ * region at a time: behind what is there, or, at the region's end, near its front, where room is left for the incomplete
+ * record to be moved before it. Only where such a record is longer than that room does the part itself have to move.
+ *
  * The slab may be shared with a writer that owns another region of it, so that copying a packet from one to the
  * other is one `copyWithin`.
  *
@@ -25,6 +29,9 @@ import type { CaptureInterface } from './interfaces.js';
 import type { CaptureFormat } from './recognise.js';
 import type { Region } from './region.js';
 import type { CaptureSource } from './source.js';
+
+/** Octets of the smallest region that is worth reading ahead in. */
+const MIN_AHEAD = 256 * 1024;
 
 /** What pcap and pcapng have in common. */
 export abstract class RecordReader {
@@ -74,6 +81,13 @@ export abstract class RecordReader {
   /** Octets of the decompressed input before the region. */
   private base = 0;
   private ended = false;
+  /** The read that is under way, and where it puts what it reads; what fails comes as an error, not thrown. */
+  private ahead: Promise<number | Error> | null = null;
+  private aheadAt = 0;
+  /** Octets read at a time; 0: the region is too small, or the input may keep a read waiting, to read ahead. */
+  private readonly part: number;
+  /** Octets left free at the region's front. */
+  private readonly headroom: number;
 
   /**
    * @param name told in warnings
@@ -88,6 +102,9 @@ export abstract class RecordReader {
     this.to = region.to;
     this.filled = filled;
     this.pos = region.from;
+    const room = region.to - region.from;
+    this.part = source.size >= 0 && room >= MIN_AHEAD ? room >> 2 : 0;
+    this.headroom = room >> 5;
   }
 
   /**
@@ -115,26 +132,27 @@ export abstract class RecordReader {
    */
   async fill(): Promise<boolean> {
     if (this.ended) return false;
-    const kept = this.filled - this.pos;
-    if (this.pos > this.from) {
-      this.slab.copyWithin(this.from, this.pos, this.filled);
-      this.base += this.pos - this.from;
-      this.pos = this.from;
-      this.filled = this.from + kept;
+    let count: number | Error;
+    if (this.ahead !== null) {
+      count = await this.ahead;
+      this.ahead = null;
+      if (typeof count === 'number') this.join(count);
+    } else {
+      this.moveToFront();
+      // Full of records that the caller has not taken: reading nothing must not look like the end.
+      if (this.filled === this.to) return true;
+      const room = this.to - this.filled;
+      count = await this.read(this.filled, this.part === 0 ? room : Math.min(room, this.part));
     }
-    // Full of records that the caller has not taken: reading nothing must not look like the end.
-    if (this.filled === this.to) return true;
-    let count: number;
-    try {
-      count = await this.source.read(this.slab, this.filled, this.to - this.filled);
-    } catch (error) {
-      if (!(error instanceof CulvertError)) throw error;
+    if (typeof count !== 'number') {
       this.ended = true;
-      this.warning ??= error;
+      if (!(count instanceof CulvertError)) throw count;
+      this.warning ??= count;
       return false;
     }
     if (count === 0) {
       this.ended = true;
+      const kept = this.filled - this.pos;
       if (kept > 0 || this.skip > 0) this.warn('CAPTURE_TRUNCATED', 'the file ends inside a record', this.pos);
       return false;
     }
@@ -144,12 +162,57 @@ export abstract class RecordReader {
       this.pos += skipped;
       this.skip -= skipped;
     }
+    if (this.part > 0) this.readAhead();
     return true;
+  }
+
+  private async read(at: number, length: number): Promise<number | Error> {
+    try {
+      return await this.source.read(this.slab, at, length);
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  private moveToFront(): void {
+    if (this.pos === this.from) return;
+    this.slab.copyWithin(this.from, this.pos, this.filled);
+    this.base += this.pos - this.from;
+    this.filled -= this.pos - this.from;
+    this.pos = this.from;
+  }
+
+  /** Begins to read the next part, where there is room that the caller does not look at. */
+  private readAhead(): void {
+    const { part } = this;
+    const front = this.from + this.headroom;
+    if (this.to - this.filled >= part) this.aheadAt = this.filled;
+    else if (this.pos - front >= part) this.aheadAt = front;
+    else return;
+    this.ahead = this.read(this.aheadAt, part);
+  }
+
+  /** Brings the rest of the part before and the `count` octets read ahead together. */
+  private join(count: number): void {
+    const { slab, aheadAt } = this;
+    const kept = this.filled - this.pos;
+    const to = aheadAt - kept;
+    if (to >= this.from) {
+      slab.copyWithin(to, this.pos, this.filled);
+      this.base += this.pos - to;
+      this.pos = to;
+      this.filled = aheadAt;
+      return;
+    }
+    const part = Buffer.from(slab.subarray(aheadAt, aheadAt + count));
+    this.moveToFront();
+    part.copy(slab, this.filled);
   }
 
   async close(): Promise<void> {
     this.ended = true;
     this.pos = this.filled;
+    await this.ahead; // a descriptor that is closed while it is read may be another file's by then
     await this.source.close();
   }
 
