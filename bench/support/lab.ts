@@ -1,7 +1,8 @@
 /** A translator with made-up services, and its flows brought to where packets simply pass. */
 import type { Topology } from '../../src/translate/topology.js';
 import { Translator } from '../../src/translate/translator.js';
-import { get32 } from '../../src/wire/octets.js';
+import { sum } from '../../src/wire/checksum.js';
+import { get32, set16 } from '../../src/wire/octets.js';
 import { clientAddress, clientPort, HEADERS, putTcp, SERVER_PORT, serverAddress, SERVERS } from './traffic.js';
 
 const SYN = 0x02;
@@ -80,6 +81,24 @@ export class Lab {
   /** A data segment of an open flow, from its client. */
   putData(at: number, length: number, flow: number): void {
     this.putClient(at, length, flow, (this.clientIsn(flow) + 1) >>> 0, SERVER_ISN + 1, 0x18);
+  }
+
+  /** A data segment to an open flow's client, as its consumer's network sees it. */
+  putAnswer(at: number, length: number, flow: number): void {
+    const ack = (this.clientIsn(flow) + 101) >>> 0;
+    const to = clientAddress(flow);
+    putTcp(this.slab, at, length, serverAddress(flow), to, SERVER_PORT, clientPort(flow), SERVER_ISN + 1, ack, 0x18);
+  }
+
+  /** A UDP datagram from a flow's client, without checksum. */
+  putDatagram(at: number, length: number, flow: number): void {
+    const { slab } = this;
+    this.putClient(at, length, flow, 0, 0, 0);
+    slab[at + 9] = 17;
+    set16(slab, at + 10, 0);
+    set16(slab, at + 10, sum(slab, at, at + 20) ^ 0xffff);
+    set16(slab, at + 24, length - 20);
+    set16(slab, at + 26, 0);
   }
 
   /**
