@@ -96,6 +96,8 @@ async function verify(plan: ReplayPlan, result: ReplayResult): Promise<CheckRepo
     providerInput: plan.providerInput,
     natPool: tables.links.flatMap((l) => l.spec.natAddresses.map((base) => ({ base, prefix: 32 }))),
     proxy: (address) => headers.get(address) === true,
+    // Adopting leaves no flow out; a lab file may refuse some.
+    everyFlow: plan.adopt !== null,
     linkIdOf: (address) => linkIds.get(address) ?? null,
     ...(plan.network === null ? { networkOf: (name: string) => tables.networks.indexOf(name) } : {}),
   });

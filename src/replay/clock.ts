@@ -23,6 +23,9 @@ export class RecordingClock {
     const leap = t - this.now;
     if (Math.abs(leap) > LEAP_MS) {
       if (this.suspect === null || Math.abs(t - this.suspect) > LEAP_MS) {
+        // Time that goes on past a leap confirms it too: a recording may have hours between any two packets.
+        this.confirmed = this.suspect !== null && this.suspect > this.now && t > this.suspect;
+        if (this.confirmed) this.now = this.suspect!;
         this.suspect = t;
         return this.now;
       }

@@ -52,6 +52,10 @@ describe('replay: the recording’s clock', () => {
     assert.deepEqual(run(START, START + HOUR + 0.001), [0, 0]);
   });
 
+  it('goes on where every pause is longer than an hour, one packet behind', () => {
+    assert.deepEqual(run(START, START + 2 * HOUR, START + 4 * HOUR, START + 6 * HOUR), [0, 0, 7_200_000, 14_400_000]);
+  });
+
   it('is not stopped by a corrupt first stamp', () => {
     assert.deepEqual(run(YEAR_2096, START, START + 1, START + 2, START + 3), [0, 0, 0, 1000, 2000]);
     assert.deepEqual(
