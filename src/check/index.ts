@@ -27,7 +27,7 @@ import { ReturnedCheck } from './returned.js';
 import { Soundness } from './soundness.js';
 
 export type { ReturnRule } from './difference.js';
-export type { Problem, ProblemCode } from './problems.js';
+export type { Problem } from './problems.js';
 export { PROBLEMS } from './problems.js';
 
 export interface CheckOptions {
