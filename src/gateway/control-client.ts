@@ -64,9 +64,10 @@ export class ControlClient {
   /** @throws CulvertError with the gateway's own code, or CONTROL_NOT_RUNNING when it ends */
   async ask(request: object): Promise<unknown> {
     this.socket.write(`${JSON.stringify(request)}\n`);
-    const { done, value } = (await this.lines.next()) as IteratorResult<string, undefined>;
-    if (done === true) throw new CulvertError('CONTROL_NOT_RUNNING', 'the gateway has ended');
-    const answer = JSON.parse(value) as { ok?: unknown; error?: { code: string; message: string } };
+    // The stream's end, or its failure: either way nobody is there any more.
+    const next = await this.lines.next().catch((): IteratorResult<string> => ({ done: true, value: undefined }));
+    if (next.done === true) throw new CulvertError('CONTROL_NOT_RUNNING', 'the gateway has ended');
+    const answer = JSON.parse(next.value) as { ok?: unknown; error?: { code: string; message: string } };
     if (answer.error !== undefined) throw new CulvertError(answer.error.code, answer.error.message);
     return answer.ok;
   }

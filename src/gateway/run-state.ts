@@ -7,7 +7,17 @@
  * so that of two gateways of one lab one loses; a process is known by its number and its start time together, since
  * numbers come back.
  */
-import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { CulvertError } from '../errors.js';
 
@@ -84,7 +94,7 @@ export class RunState {
         const temporary = temporaryFile(file);
         writeRecord(temporary, record);
         try {
-          if (before !== null) rmSync(file, { force: true });
+          if (existsSync(file) && !takeAside(directory, name)) continue;
           linkSync(temporary, file);
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || tries > 2) throw error;
@@ -144,6 +154,24 @@ export class RunState {
     const temporary = temporaryFile(file);
     writeRecord(temporary, this.record);
     renameSync(temporary, file);
+  }
+}
+
+/**
+ * Takes the record of a dead run out of the way. Between our look at it and now another start may have put its own in
+ * its place: that one goes back.
+ */
+function takeAside(directory: string, name: string): boolean {
+  const file = recordFile(directory, name);
+  const aside = `${name}.${process.pid}.old`;
+  renameSync(file, recordFile(directory, aside));
+  try {
+    const record = readRecord(directory, aside);
+    if (record === null || !isRunning(record)) return true;
+    linkSync(recordFile(directory, aside), file);
+    return false;
+  } finally {
+    rmSync(recordFile(directory, aside), { force: true });
   }
 }
 
