@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { edited, example, good, mistakes, only } from './helpers.js';
+import { readFileSync } from 'node:fs';
+import { edited, example, good, mistakes, only, repositoryFile } from './helpers.js';
 import { parseAddress } from '../../../src/wire/address.js';
 
 const red = 'addressSpace: [10.0.0.0/16]\n    subnets: { default: 10.0.0.0/24 }\n  blue:';
@@ -7,6 +8,12 @@ const network = (line: string): string => edited([red, `${line}\n    ${red}`]);
 const section = (text: string): string => `${example}\ngateway: ${text}\n`;
 
 describe('config: what culvert up needs', () => {
+  it('is all in the example of the documentation', () => {
+    const lab = good(readFileSync(repositoryFile('fixtures/labs/live.yaml'), 'utf8'));
+    assert.deepEqual(lab.warnings, []);
+    assert.equal(lab.gateway.metricsPort, 9464);
+  });
+
   it('has a default for everything', () => {
     const { gateway } = good(example);
     assert.deepEqual(
