@@ -72,7 +72,9 @@ export class Tables {
    * backend and protocol, whichever link uses it: a pool that drains and comes back knows its live ports.
    */
   readonly pools: NatPool[] = [];
-  private readonly poolsOfBackend = new Map<number, NatPool[]>();
+  // By backend address (int32). One number for address and protocol would be a heap number, made for each new flow.
+  private readonly tcpPools = new Map<number, NatPool[]>();
+  private readonly udpPools = new Map<number, NatPool[]>();
   /** Octets by endpoint: `2 * index` from its consumers, `2 * index + 1` to them; doubles, so that they never wrap. */
   octets = new Float64Array(16);
   private readonly byAddress: Map<number, Endpoint>[] = [];
@@ -145,9 +147,9 @@ export class Tables {
    * @param i index into `link.natAddresses`
    */
   pool(link: Link, i: number, backend: number, protocol: number): NatPool {
-    const key = backend * 2 + (protocol === TCP ? 0 : 1);
-    let pools = this.poolsOfBackend.get(key);
-    if (pools === undefined) this.poolsOfBackend.set(key, (pools = []));
+    const ofBackend = protocol === TCP ? this.tcpPools : this.udpPools;
+    let pools = ofBackend.get(backend);
+    if (pools === undefined) ofBackend.set(backend, (pools = []));
     const address = link.natAddresses[i]!;
     for (const pool of pools) if (pool.address === address) return pool;
     const order = mix(Math.imul(address, 31) ^ mix(backend + i) ^ mix(this.seed + protocol)) >>> 0;
