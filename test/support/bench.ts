@@ -1,10 +1,12 @@
 /**
  * A translator on the bench: packets go in one at a time, what comes out is looked at as plain Buffers. Every packet
  * that comes out must have sound lengths and checksums, unless the test says that it put in one that had not.
+ *
+ * A twin without the short way for usual packets gets the same, and must do the same: so each test is one of both ways.
  */
 import assert from 'node:assert/strict';
 import { TO_PROVIDER } from '../../src/packet/outbox.js';
-import { FORWARD, HELD, reasonOf, REASONS } from '../../src/packet/verdict.js';
+import { FORWARD, HELD, type Reason, reasonOf, REASONS } from '../../src/packet/verdict.js';
 import type { TranslatorOptions } from '../../src/translate/options.js';
 import type { EndpointSpec, LinkSpec, RuleSpec, Topology } from '../../src/translate/topology.js';
 import { Translator } from '../../src/translate/translator.js';
@@ -37,31 +39,28 @@ export interface Circumstances {
 const IN = 64;
 const ROOM = 300_000;
 
-export class Bench {
+/** One translator, and the memory that it works in. */
+class Stand {
   readonly t: Translator;
   private readonly slab = Buffer.alloc(IN + ROOM + (1 << 20));
   private now = 0;
 
-  /** @param scratch octets in which the translator may build packets */
-  constructor(topology: Topology, options: Partial<TranslatorOptions> = {}, scratch = 1 << 20) {
+  constructor(topology: Topology, options: Partial<TranslatorOptions>, scratch: number) {
     const from = IN + ROOM;
     this.t = new Translator(topology, this.slab, from, from + scratch, { maxFlows: 4096, ...options });
     this.t.start(0);
   }
 
-  /** A packet seen in a consumer network. */
-  client(packet: Uint8Array, how: Circumstances = {}): Outcome {
+  client(packet: Uint8Array, how: Circumstances): Outcome {
     const end = this.put(packet, how);
     return this.outcome(this.t.fromConsumer(IN, end, how.network ?? 0, how.missing, how.partial), how);
   }
 
-  /** A packet seen on the provider's side. */
-  backend(packet: Uint8Array, how: Circumstances = {}): Outcome {
+  backend(packet: Uint8Array, how: Circumstances): Outcome {
     const end = this.put(packet, how);
     return this.outcome(this.t.fromProvider(IN, end, how.missing, how.partial), how);
   }
 
-  /** Lets time go by. @returns what timers sent */
   pass(ms: number): Sent[] {
     const sent: Sent[] = [];
     this.now += ms;
@@ -72,11 +71,6 @@ export class Bench {
       sent.push(...this.collect(true));
     }
     return sent;
-  }
-
-  /** How often packets were dropped for a reason. */
-  drops(reason: (typeof REASONS)[number][0]): number {
-    return this.t.drops.toJSON()[reason] ?? 0;
   }
 
   private put(packet: Uint8Array, how: Circumstances): number {
@@ -106,6 +100,57 @@ export class Bench {
       const to = outbox.side[i] === TO_PROVIDER ? 'provider' : 'consumer';
       return { to, network: to === 'consumer' ? outbox.network[i]! : 0, octets, missing: outbox.missing[i]! };
     });
+  }
+}
+
+export class Bench {
+  private readonly stand: Stand;
+  private readonly twin: Stand;
+
+  /** @param scratch octets in which the translator may build packets */
+  constructor(topology: Topology, options: Partial<TranslatorOptions> = {}, scratch = 1 << 20) {
+    this.stand = new Stand(topology, options, scratch);
+    this.twin = new Stand(topology, options, scratch);
+    this.twin.t.core.shortcut = false;
+  }
+
+  /** To look at; what a test changes it changes by `each`. */
+  get t(): Translator {
+    return this.stand.t;
+  }
+
+  /** A packet seen in a consumer network. */
+  client(packet: Uint8Array, how: Circumstances = {}): Outcome {
+    return this.same((stand) => stand.client(packet, how));
+  }
+
+  /** A packet seen on the provider's side. */
+  backend(packet: Uint8Array, how: Circumstances = {}): Outcome {
+    return this.same((stand) => stand.backend(packet, how));
+  }
+
+  /** Lets time go by. @returns what timers sent */
+  pass(ms: number): Sent[] {
+    return this.same((stand) => stand.pass(ms));
+  }
+
+  /** Does something to the translator, and to its twin. */
+  each<T>(act: (t: Translator) => T): T {
+    return this.same((stand) => act(stand.t));
+  }
+
+  /** How often packets were dropped for a reason. */
+  drops(reason: Reason): number {
+    return this.t.drops.toJSON()[reason] ?? 0;
+  }
+
+  private same<T>(act: (stand: Stand) => T): T {
+    const one = act(this.stand);
+    const other = act(this.twin);
+    assert.deepEqual(other, one, 'the twin without the short way');
+    const { t } = this.twin;
+    assert.deepEqual([t.counters, t.drops, t.flows.count], [this.t.counters, this.t.drops, this.t.flows.count]);
+    return one;
   }
 }
 

@@ -130,7 +130,9 @@ describe('drops of flows that may not begin, each with its reason', () => {
 
   it('service-limit: no backend address is left for another adopted service', () => {
     const b = new Bench(topology(specs));
-    b.t.core.adopt = () => undefined;
+    b.each(({ core }) => {
+      core.adopt = () => undefined;
+    });
     assert.equal(b.client(syn({ dst: '10.9.0.6' })).verdict, 'service-limit');
   });
 

@@ -183,7 +183,7 @@ describe('fragments', () => {
     const b = bench();
     const parts = fragments(big(), 300);
     b.client(parts[0]!);
-    b.t.endFlowsOf(0);
+    b.each((t) => t.endFlowsOf(0));
     assert.equal(b.client(parts[1]!).verdict, 'no-flow');
     b.client(udpPacket({ ...PLACE, src: '10.0.0.99' }));
     assert.equal(b.client(parts[2]!).verdict, 'no-flow');

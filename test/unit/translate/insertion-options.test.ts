@@ -176,10 +176,16 @@ describe('MSS', () => {
     }
   });
 
+  it('of a wrong length is none', () => {
+    const s = stream();
+    s.syn();
+    assert.equal(s.synAck({ options: hex('02030001') }).verdict, 'forward');
+  });
+
   it('is nobody’s concern where no header is inserted', () => {
     const s = plain();
     s.syn();
-    assert.equal(s.synAck({ options: mss(20) }).verdict, 'forward');
+    assert.equal(s.synAck({ options: Buffer.concat([mss(5), TIMESTAMPS]) }).verdict, 'forward');
   });
 });
 
@@ -214,14 +220,20 @@ describe('TCP Fast Open', () => {
     assert.equal(s.bench.t.counters.fastOpenStripped, 0);
   });
 
+  it('blanks the experiment’s request for a cookie (stream-insertion case 14)', () => {
+    assert.deepEqual(segment(only(stream().syn({ options: hex('fe04 f989') })).octets).options, Buffer.alloc(4, 1));
+  });
+
   it('leaves other experiments alone (stream-insertion case 14)', () => {
     const options = hex('fe04 f98a fe02 0101');
     assert.deepEqual(segment(only(stream().syn({ options })).octets).options, options);
   });
 
-  it('passes untouched where no header is inserted', () => {
+  it('passes untouched where no header is inserted, and its data may be acknowledged', () => {
     const s = plain();
     const out = segment(only(s.syn({ options: cookie, payload: 'data' })).octets);
+    only(s.synAck({ acked: 4 }));
+    assert.equal(s.position(only(s.send({ at: 4, payload: 'more' }))), 4);
     assert.deepEqual(out.options, cookie);
     assert.equal(out.payload.toString(), 'data');
   });
@@ -294,6 +306,11 @@ describe('TCP Fast Open carried', () => {
     assert.equal(segment(only(not.syn({ options: cookie, payload: 'x'.repeat(100) })).octets).payload.length, 0);
   });
 
+  it('strips a single octet too where it would not fit', () => {
+    const s = carrying({ providerMtu: 60 });
+    assert.equal(segment(only(s.syn({ payload: 'x' })).octets).payload.length, 0);
+  });
+
   it('leaves a request for a cookie alone (stream-insertion case 14)', () => {
     const options = hex('2202 0101');
     assert.deepEqual(segment(only(carrying().syn({ options })).octets).options, options);
@@ -314,11 +331,14 @@ describe('TCP Fast Open carried', () => {
 
   it('takes a refusal that acknowledges the SYN with its data for what it is', () => {
     const s = carrying();
-    s.syn({ options: cookie, payload: 'GET /' });
-    const rst = only(s.reply({ flags: RST | ACK, at: 0, acked: 41 }));
-    assert.equal(s.acknowledged(rst), 5);
+    s.syn({ options: cookie, payload: 'G' });
+    const rst = only(s.reply({ flags: RST | ACK, at: 0, acked: 37 }));
+    assert.equal(s.acknowledged(rst), 1);
     // The flow is closing: a SYN, be it of the same numbers, opens a new connection.
-    only(s.syn());
+    only(s.syn({ options: cookie, payload: 'G' }));
     assert.equal(s.bench.t.counters.flowsTcp, 2);
+    only(s.reply({ flags: RST | ACK, at: 0, acked: 0 }));
+    only(s.syn());
+    assert.equal(s.bench.t.counters.flowsTcp, 3, 'without its data, as well');
   });
 });

@@ -219,8 +219,13 @@ describe('networks, endpoints and services', () => {
     const b = new Bench(topology(link({ endpoints: [endpoint(), endpoint({ network: 1 })] })));
     const one = new Stream(b).established();
     const two = new Stream(b, { network: 1 }).established();
-    b.t.tables.endpoints[0]!.approved = false;
-    assert.equal(b.t.endFlowsOf(0), 1);
+    b.each(({ tables }) => {
+      tables.endpoints[0]!.approved = false;
+    });
+    assert.equal(
+      b.each((t) => t.endFlowsOf(0)),
+      1,
+    );
     assert.equal(one.reply({ acked: 36 }).verdict, 'no-flow');
     assert.equal(one.send({ payload: 'x' }).verdict, 'midstream');
     assert.equal(one.syn().verdict, 'not-approved');

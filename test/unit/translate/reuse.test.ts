@@ -95,6 +95,14 @@ describe('reuse of a tuple', () => {
     assert.equal(s.bench.t.counters.flowsTcp, 2, 'one past the window is a new connection');
   });
 
+  it('of a live connection inside its scaled window passes unchanged too', () => {
+    const scaled = (shift: number) => ({ options: Buffer.from([3, 3, shift, 1]) });
+    const s = new Stream(bench()).established(scaled(2), scaled(7));
+    only(s.reply({ acked: 36, window: 60_000 }));
+    assert.equal(segment(only(s.send({ flags: SYN, at: 60_000 * 128, ack: 0 })).octets).sport, s.natPort);
+    assert.notEqual(segment(only(s.send({ flags: SYN, at: 60_000 * 128 + 1, ack: 0 })).octets).sport, s.natPort);
+  });
+
   it('follows a backend that takes the in-window SYN for a new connection (stream-insertion case 20)', () => {
     const s = new Stream(bench()).established();
     only(s.reply({ acked: 36, window: 65535 }));
@@ -110,6 +118,16 @@ describe('reuse of a tuple', () => {
       only(s.send({ payload: 'middle' }));
       works(again(s, isn));
     }
+  });
+
+  it('ends the older one’s header timer, and keeps the rule’s resets', () => {
+    const s = new Stream(new Bench(topology(link({ rules: [rule({ tcpReset: true })] })))).open();
+    only(s.send({ flags: FIN | ACK }));
+    only(s.reply({ flags: FIN | ACK, acked: 0 }));
+    const next = again(s, 5);
+    assert.deepEqual(s.bench.pass(2000), []);
+    works(next);
+    assert.equal(s.bench.pass(240_600).length, 2);
   });
 
   it('forgets what the older one had sent: no header timer, no window scale, no numbers', () => {
@@ -223,6 +241,44 @@ describe('an RST', () => {
     assert.ok(!ends(s));
   });
 
+  it('of either side is judged by the newest numbers, not by those between', () => {
+    const talk = (): Stream => {
+      const s = new Stream(bench()).established();
+      only(s.send({ payload: '0123456789' }));
+      only(s.reply({ payload: '0123456789', acked: 36 + 5 }));
+      only(s.send({ at: 10, acked: 5 }));
+      return s;
+    };
+    for (const [side, at, closes] of [
+      ['client', 5, true],
+      ['client', 10, true],
+      ['client', 0, false],
+      ['client', 7, false],
+      ['backend', 5, true],
+      ['backend', 10, true],
+      ['backend', 0, false],
+      ['backend', 7, false],
+    ] as const) {
+      const s = talk();
+      only(side === 'client' ? s.send({ flags: RST, at }) : s.reply({ flags: RST, at }));
+      assert.equal(ends(s), closes, `${side} at ${at}`);
+    }
+  });
+
+  it('right behind the SYN-ACK ends the connection at the backend’s first number', () => {
+    for (const [at, left] of [
+      [0, 0],
+      [1, 1],
+    ] as const) {
+      const s = new Stream(bench({ timeouts: LONG }), { backendIsn: 7000 });
+      only(s.syn());
+      only(s.synAck());
+      only(s.reply({ flags: RST, at }));
+      s.bench.pass(60_000 + TICK);
+      assert.equal(s.bench.t.flows.count, left);
+    }
+  });
+
   it('refuses a half-open connection only when it acknowledges the SYN', () => {
     const s = new Stream(bench({ timeouts: LONG }));
     only(s.syn());
@@ -262,6 +318,14 @@ describe('limits of a connection', () => {
     assert.equal(live(s), 0, 'behind its limit');
     assert.equal(s.bench.t.counters.flowsExpired, 1);
   }
+
+  it('counts from a confirmed time of the SYN too', () => {
+    const s = new Stream(bench());
+    only(s.syn());
+    s.bench.each((t) => t.touch(5000));
+    s.bench.pass(5000);
+    assert.equal(s.bench.t.core.idleMs(0), 0);
+  });
 
   it('half open: 60 s from the last SYN or SYN-ACK', () => {
     const s = new Stream(bench());
