@@ -1,14 +1,14 @@
 {
   # CULVERT_ASAN=1 in the environment: the address sanitizer's build (scripts/asan.mjs).
-  'variables': { 'asan': '<!(node -p "process.env.CULVERT_ASAN === \'1\' ? 1 : 0")' },
+  'variables': { 'culvert_asan%': '<!(node -p "process.env.CULVERT_ASAN === \'1\' ? 1 : 0")' },
   'targets': [
     {
       'target_name': 'culvert_tun',
       'sources': ['src/device/tun/native/addon.c', 'src/device/tun/native/queue.c'],
       'defines': ['NAPI_VERSION=8', '_GNU_SOURCE'],
-      'cflags': ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror=implicit-function-declaration', '-fvisibility=hidden'],
+      'cflags': ['-std=c11', '-Wall', '-Wextra', '-Werror=implicit-function-declaration', '-fvisibility=hidden'],
       'conditions': [
-        ['asan==1', {
+        ['culvert_asan==1', {
           'cflags': ['-fsanitize=address,undefined', '-fno-omit-frame-pointer', '-fno-sanitize-recover=undefined', '-g'],
           'ldflags': ['-fsanitize=address,undefined'],
         }],

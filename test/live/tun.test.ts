@@ -197,11 +197,12 @@ describe('TUN device', function () {
       [-1, 42],
       [0x7fffffff, 42],
       [-0x80000000, 42],
-      [end - 41, 42],
+      [end - 42, 43], // all but its last octet is a packet that the kernel would take
       [16, 0],
       [16, -1],
       [16, 0x7fffffff],
     ] as const;
+    slots.slab.set(echoRequest('10.210.1.9', A), end - 42);
     for (const [i, [offset, length]] of hostile.entries()) [slots.offsets[i], slots.lengths[i]] = [offset, length];
     assert.equal(slots.write(device, 0, hostile.length), hostile.length);
     assert.equal(device.counters.writeErrors, hostile.length);
