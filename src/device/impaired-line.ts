@@ -78,11 +78,10 @@ export class ImpairedLine {
   };
   private readonly how: Impairment;
   private readonly draw: () => number;
-  /** By due time, which never goes back. */
+  /** In the order in which they go on: one that is due earlier waits for those before it. */
   private readonly queue: Entry[] = [];
   /** Reordered packets, in the order in which they came. */
   private readonly aside: Aside[] = [];
-  private lastDue = -Infinity;
 
   constructor(how: Impairment, seed: number) {
     this.how = how;
@@ -152,12 +151,7 @@ export class ImpairedLine {
 
   private append(octets: Buffer, due: number): void {
     this.counters.held++;
-    this.requeue(octets, due);
-  }
-
-  private requeue(octets: Buffer, due: number): void {
-    this.lastDue = Math.max(this.lastDue, due);
-    this.queue.push({ octets, due: this.lastDue });
+    this.queue.push({ octets, due });
   }
 
   /** Reordered packets that were passed by enough others, or waited enough, go on behind what is on its way. */
@@ -169,7 +163,7 @@ export class ImpairedLine {
         continue;
       }
       this.aside.splice(i, 1);
-      this.requeue(each.octets, nowMs);
+      this.queue.push({ octets: each.octets, due: nowMs });
     }
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { GONE, MAX_BURST } from '../../src/device/device.js';
@@ -61,7 +61,9 @@ describe('TUN device', function () {
     const device = open({ name: 'cv-test%d', netns, mtu: 1400, addresses: [`${A}/24`], routes: ['10.9.0.0/16'] });
     assert.match(device.name, /^cv-test\d+$/);
     assert.equal(device.mtu, 1400);
-    assert.deepEqual(spaces.interfaces(netns), [{ name: device.name, mtu: 1400, up: true, addresses: [`${A}/24`] }]);
+    assert.deepEqual(spaces.interfaces(netns), [
+      { name: device.name, mtu: 1400, queue: 4096, up: true, addresses: [`${A}/24`] },
+    ]);
     assert.match(ip('-n', netns, 'route', 'show'), new RegExp(`10\\.9\\.0\\.0/16 dev ${device.name}`));
     device.close();
     device.close();
@@ -80,7 +82,10 @@ describe('TUN device', function () {
       device.start();
       assert.equal(slots.write(device, 0, 1), 1);
       await readable;
+      slots.slab.fill(0x55);
       assert.equal(slots.read(device), 1);
+      const header = slots.slab.toString('hex', slots.offsets[0]! - 10, slots.offsets[0]);
+      assert.equal(header, '00'.repeat(10), 'the virtio-net header of a plain packet');
       const reply = slots.packet(0);
       assert.equal(reply.readUInt8(20), 0, 'echo reply');
       assert.equal(reply.subarray(24).toString('hex'), request.subarray(24).toString('hex'));
@@ -161,7 +166,7 @@ describe('TUN device', function () {
     const send = `for i in range(150): s.sendto(i.to_bytes(2, "big"), ("10.210.1.9", 9))`;
     const program = `import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n${send}`;
     execFileSync('ip', ['netns', 'exec', netns, 'python3', '-c', program]);
-    const slots = new Slots();
+    const slots = new Slots(100);
     const bursts: number[] = [];
     const numbers: number[] = [];
     for (const max of [5, MAX_BURST, 1000, MAX_BURST, MAX_BURST]) {
@@ -174,6 +179,30 @@ describe('TUN device', function () {
       numbers,
       Array.from({ length: 150 }, (_, i) => i),
     );
+  });
+
+  it('loses nothing of a burst that fits in the queue it asked for', async () => {
+    const netns = spaces.add();
+    const device = open({ netns, addresses: [`${A}/24`], queueLength: 1500 });
+    const send = 'for i in range(2000): s.sendto(b"x", ("10.210.1.9", 9))';
+    await spaces.run(netns, 'python3', '-c', `import socket; s = socket.socket(2, socket.SOCK_DGRAM)\n${send}`);
+    const slots = new Slots();
+    let packets = 0;
+    for (let n; (n = slots.read(device)) > 0;) packets += n;
+    assert.equal(packets, 1500);
+  });
+
+  it('counts a packet that its slot is too short for, and gives no part of it', async () => {
+    const netns = spaces.add();
+    const device = open({ netns, addresses: [`${A}/24`] });
+    ip('-n', netns, 'link', 'set', device.name, 'mtu', '9000'); // by somebody else, after the slots were made
+    const send = (octets: number): string => `s.sendto(bytes(${octets}), ("10.210.1.9", 9))`;
+    const program = `import socket; s = socket.socket(2, socket.SOCK_DGRAM); ${send(1473)}; ${send(1472)}`;
+    await spaces.run(netns, 'python3', '-c', program);
+    const slots = new Slots();
+    const n = device.read(slots.slab, slots.offsets, 1500, slots.lengths, MAX_BURST);
+    assert.deepEqual([n, slots.lengths[0]], [1, 1500]);
+    assert.deepEqual([device.counters.readPackets, device.counters.readErrors], [1, 1]);
   });
 
   it('skips what the kernel refuses, counts it, and sends the rest', () => {
@@ -223,7 +252,7 @@ describe('TUN device', function () {
     slots.put(0, request);
     assert.equal(slots.write(device, 0, 1), 1);
     assert.equal(slots.read(device), 1);
-    structuredClone(slots.slab.buffer, { transfer: [slots.slab.buffer] });
+    structuredClone(slots.slab.buffer, { transfer: [slots.slab.buffer as ArrayBuffer] });
     assert.throws(() => slots.read(device), RangeError);
     slots.lengths[0] = 42;
     assert.equal(slots.write(device, 0, 1), 1);
@@ -264,6 +293,15 @@ describe('TUN device', function () {
       device.close();
     });
 
+  it('tells a writer that never reads, too', () => {
+    const netns = spaces.add();
+    const device = open({ netns, addresses: [`${A}/24`] });
+    ip('-n', netns, 'link', 'delete', device.name);
+    const slots = new Slots();
+    slots.put(0, echoRequest('10.210.1.9', A));
+    assert.equal(slots.write(device, 0, 1), GONE);
+  });
+
   it('costs nothing while idle, and calls back no more once stopped', async () => {
     const { a, b, deviceA, swap } = pair({ offload: true });
     const server = spaces.node(b, 'net-peer', 'serve', B, PORT);
@@ -298,6 +336,28 @@ describe('TUN device', function () {
     assert.equal(spaces.interfaces(netns).length, 1, 'the interface stays with its last queue');
     queues[1]!.close();
     assert.deepEqual(spaces.interfaces(netns), []);
+  });
+
+  it('goes when it is closed, although a program that was started meanwhile lives on', () => {
+    const netns = spaces.add();
+    const device = open({ netns });
+    const child = spawn('sleep', ['30']);
+    device.close();
+    assert.deepEqual(spaces.interfaces(netns), []);
+    child.kill();
+  });
+
+  it('is another device than one that was closed before', () => {
+    const old = open({ netns: spaces.add() });
+    old.close();
+    const device = open({ netns: spaces.add(), addresses: [`${A}/24`] });
+    const slots = new Slots();
+    slots.put(0, echoRequest('10.210.1.9', A));
+    assert.equal(slots.write(old, 0, 1), GONE);
+    old.close();
+    assert.equal(slots.write(device, 0, 1), 1);
+    assert.equal(slots.read(old), GONE);
+    assert.equal(slots.read(device), 1);
   });
 
   it('is removed with the worker thread that opened it', async () => {
@@ -347,6 +407,7 @@ describe('TUN device', function () {
       ['a name that is too long', { name: 'a'.repeat(16) }, 'TUN_OPTION_INVALID', /name.*at most 15/],
       ['a name with a slash', { name: 'a/b' }, 'TUN_OPTION_INVALID', /name/],
       ['an MTU below 68', { mtu: 67 }, 'TUN_OPTION_INVALID', /mtu is 67/],
+      ['a queue of no packets', { queueLength: 0 }, 'TUN_OPTION_INVALID', /queueLength is 0/],
       ['a path for a namespace', { netns: '/run/netns/x' }, 'TUN_OPTION_INVALID', /netns/],
       ['an option of ip for an address', { addresses: ['-force'] }, 'TUN_OPTION_INVALID', /addresses/],
       ['a name that is in use', { name: 'lo' }, 'TUN_NAME_TAKEN', /lo/],

@@ -5,14 +5,16 @@ import * as vnet from '../../src/wire/virtio-net.js';
 /** Room of one packet, headroom included. */
 const SPACING = 16 + SUPER_PACKET + 1;
 
-/** Slots for one burst. */
+/** Slots for one burst, unless more are wanted. */
 export class Slots {
-  readonly slab = Buffer.alloc(MAX_BURST * SPACING);
-  readonly offsets = new Int32Array(MAX_BURST);
-  readonly lengths = new Int32Array(MAX_BURST);
+  readonly slab: Buffer;
+  readonly offsets: Int32Array;
+  readonly lengths: Int32Array;
 
-  constructor() {
-    for (let i = 0; i < MAX_BURST; i++) this.offsets[i] = 16 + i * SPACING;
+  constructor(count = MAX_BURST) {
+    this.slab = Buffer.alloc(count * SPACING);
+    this.offsets = Int32Array.from({ length: count }, (_, i) => 16 + i * SPACING);
+    this.lengths = new Int32Array(count);
   }
 
   read(device: PacketDevice, max = MAX_BURST): number {

@@ -26,10 +26,11 @@ export class Namespaces {
   }
 
   /** Interfaces inside, by name, `lo` left out. */
-  interfaces(name: string): { name: string; mtu: number; up: boolean; addresses: string[] }[] {
+  interfaces(name: string): { name: string; mtu: number; queue: number; up: boolean; addresses: string[] }[] {
     interface Listed {
       ifname?: string;
       mtu: number;
+      txqlen: number;
       flags: string[];
       addr_info: { local: string; prefixlen: number }[];
     }
@@ -38,6 +39,7 @@ export class Namespaces {
       .map((each) => ({
         name: each.ifname ?? '',
         mtu: each.mtu,
+        queue: each.txqlen,
         up: each.flags.includes('UP'),
         addresses: each.addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`),
       }));

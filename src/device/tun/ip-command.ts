@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { CulvertError } from '../../errors.js';
-import { DEFAULT_MTU, type TunOptions } from './options.js';
+import { DEFAULT_MTU, DEFAULT_QUEUE_LENGTH, type TunOptions } from './options.js';
 
 const TIMEOUT_MS = 10_000;
 // A plain user's PATH on Debian leaves out where `ip` lives.
@@ -38,12 +38,12 @@ export function ip(...args: readonly string[]): string {
  * @param name its name, which a move keeps
  */
 export function configureInterface(name: string, options: TunOptions): void {
-  const { netns, mtu = DEFAULT_MTU, addresses = [], routes = [] } = options;
+  const { netns, mtu = DEFAULT_MTU, queueLength = DEFAULT_QUEUE_LENGTH, addresses = [], routes = [] } = options;
   // First the move: it takes the addresses and routes away.
   if (netns !== undefined) ip('link', 'set', 'dev', name, 'netns', netns);
   const within = netns === undefined ? [] : ['-n', netns];
   withoutLinkLocal(within, name);
-  ip(...within, 'link', 'set', 'dev', name, 'mtu', String(mtu), 'up');
+  ip(...within, 'link', 'set', 'dev', name, 'mtu', String(mtu), 'txqueuelen', String(queueLength), 'up');
   for (const address of addresses) ip(...within, 'address', 'add', address, 'dev', name);
   for (const route of routes) ip(...within, 'route', 'add', route, 'dev', name);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { GONE } from '../../../src/device/device.js';
+import { GONE, type PacketDevice } from '../../../src/device/device.js';
 import { ImpairedDevice } from '../../../src/device/impair.js';
 import { ImpairedLine, type Impairment, type LineCounters } from '../../../src/device/impaired-line.js';
 import { memoryPair } from '../../../src/device/memory.js';
@@ -141,6 +141,24 @@ describe('impaired line', function () {
     );
     assert.equal(line.counters.overflowed, 91);
     balanced(line.counters);
+  });
+
+  it('counts copies against its limit too', () => {
+    const line = new ImpairedLine({ delayMs: 100, duplicate: 1, limit: 5 }, 1);
+    assert.deepEqual(
+      pass(line, 20).map(({ n }) => n),
+      [0, 0, 1, 1, 2],
+    );
+    assert.equal(line.counters.overflowed, 35);
+    balanced(line.counters);
+  });
+
+  it('turns a bit of the original only, so that the copy is a good one', () => {
+    const out = pass(new ImpairedLine({ duplicate: 1, corrupt: 1 }, 1), 50);
+    assert.deepEqual(
+      out.map(({ octets }) => isBad(octets)),
+      numbers(100).map((i) => i % 2 === 0),
+    );
   });
 
   it('loses what it is told to lose', () => {
@@ -292,6 +310,15 @@ describe('impaired device', function () {
   });
 
   it('impairs the two directions apart', () => {
+    const same = device({ loss: 0.5 }, { loss: 0.5 });
+    const survivors = (to: PacketDevice, from: PacketDevice): number[] => {
+      for (let i = 0; i < 50; i++) same.slots.put(i, packet(i));
+      same.slots.write(from, 0, 50);
+      const n = same.slots.read(to);
+      return Array.from({ length: n }, (_, i) => numberOf(same.slots.packet(i)));
+    };
+    assert.notDeepEqual(survivors(same.impaired, same.far), survivors(same.far, same.impaired));
+    same.impaired.close();
     const { impaired, far, slots } = device({ loss: 1 }, {});
     for (let i = 0; i < 3; i++) slots.put(i, packet(i));
     slots.write(far, 0, 3);
