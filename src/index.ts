@@ -16,6 +16,14 @@ export {
   type WriterInterface,
 } from './capture/index.js';
 
+export { GONE, HEADROOM, MAX_BURST, SUPER_PACKET } from './device/device.js';
+export type { DeviceCounters, Offload, PacketDevice } from './device/device.js';
+export { TunDevice } from './device/tun/tun-device.js';
+export type { TunOptions } from './device/tun/options.js';
+export { memoryPair, type MemoryDevice, type MemoryOptions } from './device/memory.js';
+export { ImpairedDevice, type ImpairOptions } from './device/impair.js';
+export type { Impairment, LineCounters } from './device/impaired-line.js';
+
 export { Translator } from './translate/translator.js';
 export type { Endpoint, Link, Tables } from './translate/tables.js';
 export { LIFTED, Recording, SIDE_LIFTED } from './translate/recording.js';
