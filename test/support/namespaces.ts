@@ -1,10 +1,20 @@
 /** Network namespaces of a test's own: named after its process, and removed with all that is in them. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ip } from '../../src/device/tun/ip-command.js';
 import { repositoryRoot } from './machine.js';
 
 let made = 0;
+let swept = false;
+
+/** Removes what a test process left that was killed before it could clean up. */
+function sweep(): void {
+  if (swept) return;
+  swept = true;
+  for (const [name, pid] of ip('netns', 'list').matchAll(/^culvert-test-(\d+)-\d+/gm))
+    if (!existsSync(`/proc/${String(pid)}`)) ip('netns', 'delete', name);
+}
 
 export class Namespaces {
   private readonly names: string[] = [];
@@ -12,6 +22,7 @@ export class Namespaces {
 
   /** @returns the name of a new one */
   add(): string {
+    sweep();
     const name = `culvert-test-${process.pid}-${made++}`;
     ip('netns', 'add', name);
     this.names.push(name);
