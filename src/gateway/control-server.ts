@@ -3,7 +3,7 @@
  * `{"command": "flows", "top": 20, "address": 167772165, "port": 443}`; the answer is a line `{"ok": ...}` or
  * `{"error": {"code", "message"}}`. A connection may ask as often as it likes, one request after the other.
  */
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -39,22 +39,23 @@ export class ControlServer {
       socket.on('error', () => socket.destroy());
       void serve(socket, controlled);
     });
-    // Between bind and chmod nobody else may connect either.
-    const mask = process.umask(0o177);
     try {
-      if (path.dirname(socketPath) !== '.') mkdirSync(path.dirname(socketPath), { recursive: true, mode: 0o700 });
+      mkdirSync(path.dirname(socketPath), { recursive: true, mode: 0o700 });
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
-        server.listen(socketPath, resolve);
+        // The socket must never be there with another mode, not even for a moment; listen binds it at once.
+        const mask = process.umask(0o177);
+        try {
+          server.listen(socketPath, resolve);
+        } finally {
+          process.umask(mask);
+        }
       });
-      chmodSync(socketPath, 0o600);
     } catch (error) {
       server.close();
       const { code, message } = error as NodeJS.ErrnoException;
       const why = code === 'EADDRINUSE' ? 'something is there already; remove it, or name another socket' : message;
       throw new CulvertError('CONTROL_SOCKET_FAILED', `control socket ${socketPath}: ${why}`, {}, { cause: error });
-    } finally {
-      process.umask(mask);
     }
     return control;
   }

@@ -165,22 +165,14 @@ export class Gateway {
     }
     let flows = 0;
     for (const { network, address } of tables.apply(lab.topology)) {
-      // Flows that began before a header changed have a record of their own at the same address.
+      // Flows that began before a header changed have a record of their own at the same address; a record that has just
+      // come in the place of another has no flows yet.
       for (const e of tables.endpoints) {
-        if (e.network === network && e.address === address && !this.isLive(e.index)) {
-          flows += translator.endFlowsOf(e.index);
-        }
+        if (e.network === network && e.address === address) flows += translator.endFlowsOf(e.index);
       }
     }
     this.lab = lab;
     return flows;
-  }
-
-  /** Whether an endpoint's record is the approved one at its address now. */
-  private isLive(index: number): boolean {
-    const { tables } = this.pump.translator;
-    const e = tables.endpoints[index]!;
-    return e.approved && tables.endpointAt(e.network, e.address) === e;
   }
 
   /** Interfaces follow the networks that take part. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { GONE } from '../../../src/device/device.js';
 import { Pump, type Port } from '../../../src/gateway/pump.js';
 import { datagram, faults, segment } from '../../support/dissect.js';
 import { address, endpoint, link, rule, topology } from '../../support/bench.js';
@@ -97,6 +98,27 @@ describe('gateway: the pump', () => {
     );
     assert.equal(pump.ports[2]!.lost, 2);
     assert.equal(provider.started, false);
+  });
+
+  it('tells it once too when a device goes while it is read and written', () => {
+    const both = new ScriptedDevice('both');
+    const told: string[] = [];
+    const t = topology(link({ endpoints: [endpoint()], rules: [rule({ protocol: 17 })] }));
+    const one = new Pump(
+      t,
+      { maxFlows: 128 },
+      (port) => told.push(port.device.name),
+      () => now,
+    );
+    one.add(both, 0, NAT);
+    both.write = () => {
+      both.gone = true;
+      return GONE;
+    };
+    both.give(...Array.from({ length: 70 }, (_, n) => request(n)));
+    assert.equal(both.reads, 2);
+    assert.deepEqual(told, ['both']);
+    one.close();
   });
 
   it('passes a partial checksum on as one, and the virtio-net header untouched', () => {
