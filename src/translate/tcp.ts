@@ -201,8 +201,14 @@ function clientSyn(
         c.kill(f);
         f = -1;
       }
-    } else if (r[at + F.START] !== start || state === F.CLOSING || state === F.MIDSTREAM) {
+    } else if (r[at + F.START] !== start || state === F.MIDSTREAM) {
       restart(c, f, start);
+    } else if (state === F.CLOSING) {
+      // A late copy, or a new connection with the old number: the backend's SYN-ACK will tell. To begin anew for a late
+      // copy would cut off what both sides still have to say. A refused SYN that comes again, as Windows sends some, is
+      // no late copy; in a recording, which may lack the SYN-ACK, to begin anew cuts nothing off.
+      if (c.recorded || isRefused(c, at)) restart(c, f, start);
+      else passes = true;
     }
   }
   if (f < 0) {
@@ -258,6 +264,13 @@ function clientSyn(
   return send(c, from, to, at, TO_PROVIDER);
 }
 
+/** All that the backend ever said was an RST. */
+function isRefused(c: Core, at: number): boolean {
+  const { r } = c;
+  const silent = r[at + F.SERVER_NEXT] === 0 && r[at + F.CLIENT_ACK] === 0;
+  return silent && (r[at + F.STATUS]! & (F.CLIENT_FIN | F.SERVER_FIN)) === 0;
+}
+
 /** A new incarnation on the same tuple and mapping (case 20). */
 export function restart(c: Core, f: number, start: number): void {
   const { r } = c;
@@ -296,7 +309,9 @@ function backendSynAck(c: Core, l4: number, f: number): number {
     const room = mss >= 0 && b[mss + 1] === 4 ? get16(b, mss + 2) : DEFAULT_MSS;
     if (room < length + timestamps) return MSS_BELOW_HEADER;
   }
-  if (another) restart(c, f, tcp.acknowledgment(b, l4));
+  // A closing connection's own number, taken for a new one.
+  const reopens = a === 0 && (r[at + F.STATUS]! & (F.STATE_MASK | F.SYN_PASSED)) === (F.CLOSING | F.SYN_PASSED);
+  if (another || reopens) restart(c, f, tcp.acknowledgment(b, l4));
   const state = r[at + F.STATUS]! & F.STATE_MASK;
   if (state === F.SYN_SENT || state === F.SYN_RECEIVED) {
     readScale(c, l4, at, 0);

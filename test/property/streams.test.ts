@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Gateway, lab } from '../support/gateway.js';
-import { ACK, SYN, tcpPacket } from '../support/packets.js';
+import { ACK, FIN, SYN, tcpPacket } from '../support/packets.js';
 import { parseTcp } from '../support/parsed-tcp.js';
 import { AZURE, AZURE_HEADER, clientSide, data, drawnScenario, scenarioOf, serverSide } from '../support/scenarios.js';
 import { drawnAbort, endsOnAbort, survives } from '../support/streams.js';
@@ -88,5 +88,22 @@ describe('streams through the translator', () => {
     const again = gateway.advance(1000);
     assert.equal(again.length, 1, 'the timer sends the header');
     assert.equal(parseTcp(again[0]!.octets).options.get(8)!.readUInt32BE(0), 7);
+  });
+
+  it('go on to their end when a late copy of the SYN comes behind both FINs', () => {
+    const gateway = new Gateway(lab());
+    const client = { src: '10.0.0.5', dst: '10.9.0.4', sport: 40000, dport: 443 };
+    const syn = tcpPacket({ ...client, flags: SYN, seq: 999 });
+    const { source, sourcePort } = parseTcp(gateway.fromConsumer(syn).out[0]!.octets);
+    const server = { src: '172.16.0.1', dst: source, sport: 443, dport: sourcePort };
+    gateway.fromProvider(tcpPacket({ ...server, flags: SYN | ACK, seq: 5000, ack: 1000 }));
+    gateway.fromConsumer(tcpPacket({ ...client, seq: 1000, ack: 5001 }));
+    gateway.fromConsumer(tcpPacket({ ...client, flags: FIN | ACK, seq: 1000, ack: 5001, payload: 'lost' }));
+    gateway.fromProvider(tcpPacket({ ...server, flags: FIN | ACK, seq: 5001, ack: 1036 }));
+    gateway.fromConsumer(syn);
+    const again = tcpPacket({ ...client, flags: FIN | ACK, seq: 1000, ack: 5002, payload: 'lost' });
+    const { verdict, out } = gateway.fromConsumer(again);
+    assert.equal(verdict, 'forward');
+    assert.equal(parseTcp(out.at(-1)!.octets).seq, 1036);
   });
 });

@@ -545,8 +545,10 @@ export class NaiveTranslator {
         this.kill(f);
         f = null;
       }
-    } else if (f !== null && (f.start !== start || f.state === 'closing' || f.state === 'midstream')) {
+    } else if (f !== null && (f.start !== start || f.state === 'midstream' || isRefused(f))) {
       restart(f, start);
+    } else if (f?.state === 'closing') {
+      challenged = true;
     }
     if (f === null) {
       const opened = this.open(tuple, 'syn-sent');
@@ -659,7 +661,7 @@ export class NaiveTranslator {
       const stamped = optionsOf(after.body).some((o) => o.kind === 8);
       if (room < length + (stamped ? 12 : 0)) return 'mss-below-header';
     }
-    if (another) restart(f, s.ack);
+    if (another || (a === 0 && f.state === 'closing' && f.synPassed)) restart(f, s.ack);
     if (f.state === 'syn-sent' || f.state === 'syn-received') {
       const scale = scaleOf(after.body);
       f.serverScale = scale ?? 0;
@@ -943,6 +945,10 @@ function headerOf(proxy: ProxySpec | null, spec: EndpointSpec, t: Tuple): Buffer
     proxy.dialect === 'custom' && proxy.crc32c ? { crc32c: true } : {},
   );
 }
+
+/** All that the backend said was an RST. */
+const isRefused = (f: Flow): boolean =>
+  f.state === 'closing' && f.serverNext === 0 && f.clientAck === 0 && !f.clientFin && !f.serverFin;
 
 function restart(f: Flow, start: number): void {
   f.state = 'syn-sent';
