@@ -14,11 +14,10 @@ const ENDPOINT = '10.0.0.9';
 const BACKEND = '10.200.2.4';
 const MIB = 1 << 20;
 
-/** Namespaces and interfaces of this run alone, whatever else goes on on the machine. */
+/** Of this run alone, whatever else goes on on the machine; named so that a later run sweeps what a killed one left. */
 const id = String(process.pid);
-const RED = `cvt${id}-red`;
-const BLUE = `cvt${id}-blue`;
-const PROVIDER = `cvt${id}-prov`;
+const PREFIX = `culvert-test-${id}-90`;
+const [RED, BLUE, PROVIDER] = [`${PREFIX}1`, `${PREFIX}2`, `${PREFIX}3`];
 
 const lab = (redStatus = 'Approved'): string => `
 virtualNetworks:
@@ -98,7 +97,7 @@ describe('culvert up, with real kernels and servers', function () {
   let gateway: GatewayProcess;
 
   const namespaces = (): string[] => (existsSync('/run/netns') ? readdirSync('/run/netns') : []);
-  const ours = (): string[] => namespaces().filter((name) => name.startsWith(`cvt${id}-`));
+  const ours = (): string[] => namespaces().filter((name) => name.startsWith(PREFIX));
 
   async function startServers(): Promise<void> {
     const peer = spaces.node(PROVIDER, 'link-peer', 'serve', BACKEND);
