@@ -102,6 +102,16 @@ describe('fragments', () => {
     assert.deepEqual(out.subarray(40), whole.subarray(40));
   });
 
+  it('of a TCP segment follow it where its stream has long been under way', () => {
+    const s = new Stream(bench()).established();
+    const whole = s.clientPacket({ payload: 'x'.repeat(500), df: false, id: 9 });
+    const out = reassemble(fragments(whole, 300).map((part) => only(s.bench.client(part)).octets));
+    assert.equal((out.readUInt32BE(24) - s.s) | 0, HEADER.length);
+    const reply = s.backendPacket({ payload: 'x'.repeat(500), acked: 36, df: false, id: 9 });
+    const back = reassemble(fragments(reply, 300).map((part) => only(s.bench.backend(part)).octets));
+    assert.equal((back.readUInt32BE(28) - s.s) | 0, 0);
+  });
+
   it('of a bare ACK that the header would replace are malformed', () => {
     const s = new Stream(bench());
     s.syn();

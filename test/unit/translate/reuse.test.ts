@@ -130,6 +130,16 @@ describe('reuse of a tuple', () => {
     assert.equal(s.bench.pass(240_600).length, 2);
   });
 
+  it('takes the window from the newer one’s numbers, though they are lower', () => {
+    const s = new Stream(bench()).established();
+    only(s.send({ payload: 'x'.repeat(1000) }));
+    only(s.reply({ acked: 1036 }));
+    only(s.reply({ flags: RST, acked: 1036 }));
+    const next = again(s, 5);
+    works(next);
+    assert.equal(segment(only(next.send({ flags: SYN, at: 10, ack: 0 })).octets).sport, next.natPort);
+  });
+
   it('forgets what the older one had sent: no header timer, no window scale, no numbers', () => {
     const s = new Stream(bench()).open(
       { options: Buffer.from('03030701', 'hex') },
@@ -247,6 +257,9 @@ describe('an RST', () => {
       only(s.send({ payload: '0123456789' }));
       only(s.reply({ payload: '0123456789', acked: 36 + 5 }));
       only(s.send({ at: 10, acked: 5 }));
+      // Late copies of older packets take nothing back.
+      only(s.send({ at: 0, payload: '0' }));
+      only(s.reply({ at: 0, payload: '0', acked: 36 }));
       return s;
     };
     for (const [side, at, closes] of [
