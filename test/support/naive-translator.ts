@@ -576,7 +576,10 @@ export class NaiveTranslator {
     if (f.header.length > 0) {
       blankMptcp(after.body);
       const sized = !p.unsized && 20 + p.options.length + p.wire + f.header.length <= this.options.providerMtu;
-      const carries = s.data > 0 && this.options.fastOpen === 'carry' && !this.fragmented && !this.partial && sized;
+      // What is cut off cannot be summed behind a header of odd length.
+      const summable = p.wire === p.body.length || f.header.length % 2 === 0;
+      const carries =
+        summable && s.data > 0 && this.options.fastOpen === 'carry' && !this.fragmented && !this.partial && sized;
       if (carries) {
         const segment = after.body.subarray(0, s.header);
         const body = Buffer.concat([segment, f.header, after.body.subarray(s.header)]);
