@@ -73,11 +73,13 @@ function take(socket: net.Socket, first: Buffer, total: number): Promise<string>
   let left = total;
   return new Promise((resolve, reject) => {
     const onData = (chunk: Buffer): void => {
-      if (chunk.length > left) reject(new Error(`${String(chunk.length - left)} octets too many`));
-      hash.update(chunk);
-      left -= chunk.length;
+      const own = chunk.subarray(0, left);
+      hash.update(own);
+      left -= own.length;
       if (left > 0) return;
-      socket.off('data', onData);
+      socket.off('data', onData).pause();
+      // What follows may come in the same chunk; it is for whoever reads on.
+      if (chunk.length > own.length) socket.unshift(chunk.subarray(own.length));
       resolve(hash.digest('hex'));
     };
     socket.on('data', onData);
@@ -113,7 +115,7 @@ async function bulk(total: number): Promise<void> {
   const sent = await send(socket, total, 1);
   const received = await took;
   let tail = '';
-  socket.on('data', (chunk: Buffer) => (tail += chunk.toString()));
+  socket.on('data', (chunk: Buffer) => (tail += chunk.toString())).resume();
   await once(socket, 'end');
   const wanted = createHash('sha256');
   for (const piece of pieces(total, 2)) wanted.update(piece);
