@@ -36,6 +36,11 @@ export class HashIndex {
     return this.table.byteLength + (this.old?.byteLength ?? 0);
   }
 
+  /** What stands in the slot that a hash names, most likely its value, or -1: for prefetching. */
+  peek(hash: number): number {
+    return this.table[2 * (hash & this.mask) + 1]! - 1;
+  }
+
   /** Starts a probe. @returns the first value stored under this hash, or -1 */
   first(hash: number): number {
     // The usual answer without the general loop's state: nearly every packet asks.

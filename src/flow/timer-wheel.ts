@@ -12,7 +12,7 @@
 export class TimerWheel {
   private readonly heads: Int32Array;
   private readonly slots: number;
-  private readonly shift: number;
+  private readonly tickMs: number;
   private readonly links: Int32Array;
   private readonly stride: number;
   private readonly nextColumn: number;
@@ -35,7 +35,7 @@ export class TimerWheel {
     nextColumn: number,
     previousColumn: number,
   ) {
-    this.shift = tickLog2Ms;
+    this.tickMs = 2 ** tickLog2Ms;
     this.slots = slots;
     this.heads = new Int32Array(slots).fill(-1);
     this.links = links;
@@ -46,12 +46,12 @@ export class TimerWheel {
 
   /** Begins time at `nowMs` while the wheel is empty. */
   start(nowMs: number): void {
-    if (this.count === 0) this.tick = Math.floor(nowMs / 2 ** this.shift);
+    if (this.count === 0) this.tick = Math.floor(nowMs / this.tickMs);
   }
 
   /** Sets the timer of `id`, which must not be set, to fire at or after `atMs`. */
   set(id: number, atMs: number): void {
-    let t = Math.floor(atMs / 2 ** this.shift) + 1;
+    let t = Math.floor(atMs / this.tickMs) + 1;
     if (t < this.tick) t = this.tick;
     if (t > this.tick + this.slots - 1) t = this.tick + this.slots - 1;
     const slot = t & (this.slots - 1);
@@ -83,7 +83,7 @@ export class TimerWheel {
    *   the caller's budget is spent
    */
   nextDue(nowMs: number): number {
-    const target = Math.floor(nowMs / 2 ** this.shift);
+    const target = Math.floor(nowMs / this.tickMs);
     if (this.count === 0) {
       if (target > this.tick) this.tick = target;
       return -1;

@@ -172,6 +172,8 @@ export class Pump {
     const { translator: t, slab, slots, lengths } = this;
     t.begin();
     t.advance(this.clock());
+    if (lane.network >= 0) t.prefetch(slots, n, lane.network);
+    if (lane.natAddresses.length > 0) t.prefetch(slots, n, -1);
     for (let i = 0; i < n; i++) {
       const ip = slots[i]!;
       // The kernel's own IPv6 chatter, where it has some.

@@ -37,6 +37,8 @@ export class Core {
   readonly slab: Buffer;
   /** The same octets; for established.ts only. */
   readonly view: DataView;
+  /** What prefetching has read, kept so that it is read. */
+  prefetched = 0;
   /** Usual packets are done by established.ts; off only where a test compares it with the general way. */
   shortcut = true;
   readonly tables: Tables;
