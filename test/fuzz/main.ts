@@ -49,6 +49,11 @@ const until = performance.now() + Number(values.seconds) * 1000;
 const runs = values.runs === undefined ? Infinity : Number(values.runs);
 const counts: Record<string, number> = {};
 let failures = 0;
+let at = '';
+// A promise that nothing settles any more ends the process without a word.
+process.once('exit', () => {
+  if (at !== '') console.log(`fuzz: stopped inside ${at}`);
+});
 
 console.log(`fuzz: ${names.join(', ')}; from seed ${first}`);
 for (let n = 0; n < runs && (performance.now() < until || n === 0); n++) {
@@ -56,6 +61,7 @@ for (let n = 0; n < runs && (performance.now() < until || n === 0); n++) {
     const target = targets[name];
     if (target === undefined) throw new Error(`no target ${name}; there are ${Object.keys(targets).join(', ')}`);
     const seed = (first + n) | 0;
+    at = `--only ${name} --seed ${seed}`;
     try {
       await target(seed);
       counts[name] = (counts[name] ?? 0) + 1;
@@ -67,5 +73,6 @@ for (let n = 0; n < runs && (performance.now() < until || n === 0); n++) {
     }
   }
 }
+at = '';
 console.log(`fuzz: ${JSON.stringify(counts)}, ${failures} failures`);
 process.exitCode = failures > 0 ? 1 : 0;
