@@ -1,10 +1,25 @@
 /** What `culvert up` needs to know: the `gateway` section, and the interface of each virtual network. */
 import { addressInUse, checkAddressText, checkInNetwork } from '../service/addresses.js';
+import type { ProblemSink, PropertyPath } from '../service/problem.js';
 import type { ResourceModel } from '../service/resources.js';
 import { cidrsOverlap, formatCidr, parseAddress } from '../wire/address.js';
-import type { Findings } from './findings.js';
 import type { GatewaySettings, NetworkAttachment } from './model.js';
 import type { LabShape } from './schema.js';
+
+/** What a network says of its interface. */
+export interface AttachmentShape {
+  readonly namespace?: string | undefined;
+  readonly device?: string | undefined;
+  readonly mtu: number;
+  readonly hosts: readonly string[];
+}
+
+/** By the network's key in the model. */
+export type AttachmentShapes = Readonly<Record<string, AttachmentShape>>;
+
+export interface GatewaySink extends ProblemSink {
+  error(code: string, message: string, path: PropertyPath): void;
+}
 
 /** Linux's IFNAMSIZ without its final zero. */
 const MAX_DEVICE_OCTETS = 15;
@@ -15,15 +30,17 @@ const MIN_MTU = 576;
 const MAX_MTU = 65535;
 
 /** The interface of each network: as written, else `cv-NAME` cut to what fits, numbered where two would be one. */
-function deviceNames(shape: LabShape): Map<string, string> {
-  const networks = Object.entries(shape.virtualNetworks);
+function deviceNames(shapes: AttachmentShapes): Map<string, string> {
+  const networks = Object.entries(shapes);
   const names = new Map<string, string>();
   const used = new Set<string>(networks.flatMap(([, { device }]) => device ?? []));
   for (const [network, { device }] of networks) {
-    let name = device ?? `cv-${network}`.slice(0, MAX_DEVICE_OCTETS);
+    // The management interface knows networks by their resource ids.
+    const label = network.slice(network.lastIndexOf('/') + 1);
+    let name = device ?? `cv-${label}`.slice(0, MAX_DEVICE_OCTETS);
     for (let n = 2; device === undefined && used.has(name); n++) {
       const end = `-${String(n)}`;
-      name = `cv-${network}`.slice(0, MAX_DEVICE_OCTETS - end.length) + end;
+      name = `cv-${label}`.slice(0, MAX_DEVICE_OCTETS - end.length) + end;
     }
     used.add(name);
     names.set(network, name);
@@ -55,9 +72,9 @@ function takenAddresses(model: ResourceModel): Map<string, Map<number, string>> 
   return taken;
 }
 
-function checkHosts(shape: LabShape, model: ResourceModel, findings: Findings): void {
+function checkHosts(shapes: AttachmentShapes, model: ResourceModel, findings: GatewaySink): void {
   const taken = takenAddresses(model);
-  for (const [name, { hosts }] of Object.entries(shape.virtualNetworks)) {
+  for (const [name, { hosts }] of Object.entries(shapes)) {
     const network = model.virtualNetworks.get(name)!;
     const seen = new Set<number>();
     hosts.forEach((text, index) => {
@@ -74,9 +91,9 @@ function checkHosts(shape: LabShape, model: ResourceModel, findings: Findings): 
 }
 
 /** Names that the kernel would refuse, or that two networks would share. */
-function checkNames(shape: LabShape, findings: Findings): void {
+function checkNames(shapes: AttachmentShapes, findings: GatewaySink): void {
   const owners = new Map<string, string>();
-  for (const [name, network] of Object.entries(shape.virtualNetworks)) {
+  for (const [name, network] of Object.entries(shapes)) {
     const at = ['virtualNetworks', name];
     const { namespace, mtu, device } = network;
     if (namespace !== undefined && !NAMESPACE.test(namespace)) {
@@ -101,8 +118,8 @@ function checkNames(shape: LabShape, findings: Findings): void {
 }
 
 /** In one namespace an address is in one place: its networks must not overlap. */
-function checkNamespaces(shape: LabShape, model: ResourceModel, findings: Findings): void {
-  const networks = Object.entries(shape.virtualNetworks).filter(([, network]) => network.namespace !== undefined);
+function checkNamespaces(shapes: AttachmentShapes, model: ResourceModel, findings: GatewaySink): void {
+  const networks = Object.entries(shapes).filter(([, network]) => network.namespace !== undefined);
   networks.forEach(([name, network], index) => {
     for (const [other] of networks.slice(0, index).filter(([, before]) => before.namespace === network.namespace)) {
       const blocks = model.virtualNetworks.get(name)!.addressSpace;
@@ -118,11 +135,16 @@ function checkNamespaces(shape: LabShape, model: ResourceModel, findings: Findin
 }
 
 /** Checks and reads; mistakes go to the findings. */
-export function resolveGateway(shape: LabShape, model: ResourceModel, findings: Findings): GatewaySettings {
-  checkHosts(shape, model, findings);
-  checkNames(shape, findings);
-  checkNamespaces(shape, model, findings);
-  const { metricsPort = null, socket = null, offload } = shape.gateway;
+export function resolveGateway(
+  gateway: LabShape['gateway'],
+  shapes: AttachmentShapes,
+  model: ResourceModel,
+  findings: GatewaySink,
+): GatewaySettings {
+  checkHosts(shapes, model, findings);
+  checkNames(shapes, findings);
+  checkNamespaces(shapes, model, findings);
+  const { metricsPort = null, socket = null, offload } = gateway;
   if (metricsPort !== null && !(Number.isInteger(metricsPort) && metricsPort >= 0 && metricsPort <= 65535)) {
     const what = `metricsPort is ${String(metricsPort)}; it must be a whole number, 0 to 65535`;
     findings.error('SETTING_RANGE', what, ['gateway', 'metricsPort']);
@@ -131,9 +153,9 @@ export function resolveGateway(shape: LabShape, model: ResourceModel, findings: 
   if (socket !== null && (socket === '' || Buffer.byteLength(socket) > 107)) {
     findings.error('SETTING_RANGE', 'socket is a path of 1 to 107 octets', ['gateway', 'socket']);
   }
-  const devices = deviceNames(shape);
+  const devices = deviceNames(shapes);
   const networks = new Map(
-    Object.entries(shape.virtualNetworks).map(([name, network]): [string, NetworkAttachment] => [
+    Object.entries(shapes).map(([name, network]): [string, NetworkAttachment] => [
       name,
       {
         namespace: network.namespace ?? null,

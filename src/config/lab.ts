@@ -1,12 +1,12 @@
 /** The door of the configuration: a lab file in, a checked lab out, or every mistake of the file at once. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { CulvertError } from '../errors.js';
+import { checkModel } from '../service/rules.js';
 import { compileTopology } from './compile.js';
 import { ConfigError, Findings } from './findings.js';
 import { resolveGateway } from './gateway.js';
 import type { LabConfig } from './model.js';
 import { resolveModel } from './resolve.js';
-import { checkModel } from './rules.js';
 import { checkTranslation, resolveSettings } from './settings.js';
 import { checkShape } from './shape.js';
 import { readSource } from './source.js';
@@ -32,7 +32,7 @@ export function parseLab(text: string, file: string): LabConfig {
   for (const { message, path } of checkTranslation(shape.translation)) {
     findings.error('SETTING_RANGE', message, ['translation', ...path]);
   }
-  const gateway = resolveGateway(shape, model, findings);
+  const gateway = resolveGateway(shape.gateway, shape.virtualNetworks, model, findings);
   if (findings.errors.length > 0) throw new ConfigError(file, findings.errors);
   const settings = resolveSettings(shape.translation);
   return { model, topology: compileTopology(model, settings), settings, gateway, warnings: findings.warnings };

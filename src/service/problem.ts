@@ -86,3 +86,9 @@ export const warning = (code: RuleCode, message: string, path: PropertyPath = []
 /** The same problems, seen from an enclosing resource. */
 export const under = (prefix: PropertyPath, problems: readonly Problem[]): Problem[] =>
   problems.map((problem) => ({ ...problem, path: [...prefix, ...problem.path] }));
+
+/** Where the rules over all resources tell what they find. */
+export interface ProblemSink {
+  /** @param prefix section and key of the resource, for example `['privateLinkServices', 'web']` */
+  add(prefix: PropertyPath, problems: readonly Problem[]): void;
+}

@@ -1,13 +1,13 @@
-/** Runs the rules of the service model over all resources of a lab. */
-import { AddressBook, addressInUse, checkInSubnet } from '../service/addresses.js';
-import { checkAliasPrefix } from '../service/alias.js';
+/** Runs the rules of the service model over all resources, whether a lab file declares them or the management interface holds them. */
+import { AddressBook, addressInUse, checkInSubnet } from './addresses.js';
+import { checkAliasPrefix, parseAlias } from './alias.js';
 import {
   checkDestination,
   checkDirectConnectFeature,
   checkDirectConnectLocation,
   checkDirectConnectProxy,
-} from '../service/direct-connect.js';
-import { checkServiceIdle } from '../service/idle.js';
+} from './direct-connect.js';
+import { checkServiceIdle } from './idle.js';
 import {
   firstBeyond,
   maxDirectConnectServices,
@@ -15,23 +15,22 @@ import {
   maxEndpointsPerService,
   maxServicesPerLoadBalancer,
   maxServicesPerSubscription,
-} from '../service/limits.js';
-import { checkLoadBalancer } from '../service/load-balancer.js';
-import { checkNatIpCount, checkNatIpPlaces } from '../service/nat-ips.js';
-import { checkFrontend, checkFrontendNetwork, checkTarget, frontendInUse } from '../service/private-link-service.js';
-import { error, under } from '../service/problem.js';
-import type { RuleCode } from '../service/problem.js';
-import { mixedProxy } from '../service/proxy-protocol.js';
-import type { PrivateEndpoint, PrivateLinkService, ResourceModel } from '../service/resources.js';
-import { checkVirtualNetwork } from '../service/virtual-network.js';
-import { checkRequest, checkVisibility } from '../service/visibility.js';
-import type { Findings } from './findings.js';
+} from './limits.js';
+import { checkLoadBalancer } from './load-balancer.js';
+import { checkNatIpCount, checkNatIpPlaces } from './nat-ips.js';
+import { checkFrontend, checkFrontendNetwork, checkTarget, frontendInUse } from './private-link-service.js';
+import { error, under } from './problem.js';
+import type { ProblemSink, RuleCode } from './problem.js';
+import { mixedProxy } from './proxy-protocol.js';
+import type { PrivateEndpoint, PrivateLinkService, ResourceModel } from './resources.js';
+import { checkVirtualNetwork } from './virtual-network.js';
+import { checkRequest, checkVisibility } from './visibility.js';
 
-function checkService(service: PrivateLinkService, model: ResourceModel, findings: Findings): void {
+function checkService(service: PrivateLinkService, model: ResourceModel, findings: ProblemSink): void {
   const at = ['privateLinkServices', service.name];
   const network = model.virtualNetworks.get(service.virtualNetwork);
   const directConnect = service.destinationIPAddress !== null && service.loadBalancerFrontend === null;
-  findings.add(at, checkAliasPrefix(service.name));
+  findings.add(at, checkAliasPrefix(parseAlias(service.alias)?.prefix ?? service.name));
   findings.add(at, checkTarget(service));
   findings.add(at, checkNatIpCount(service.ipConfigurations.length, directConnect));
   if (network !== undefined) {
@@ -54,7 +53,7 @@ function checkService(service: PrivateLinkService, model: ResourceModel, finding
   }
 }
 
-function checkEndpoint(endpoint: PrivateEndpoint, model: ResourceModel, findings: Findings): void {
+function checkEndpoint(endpoint: PrivateEndpoint, model: ResourceModel, findings: ProblemSink): void {
   const at = ['privateEndpoints', endpoint.name];
   const network = model.virtualNetworks.get(endpoint.virtualNetwork);
   const subnet = network?.subnets.get(endpoint.subnet);
@@ -68,7 +67,7 @@ function checkEndpoint(endpoint: PrivateEndpoint, model: ResourceModel, findings
 }
 
 /** One address, one use in each network; backends of several pools are one use. */
-function checkAddressUse(model: ResourceModel, findings: Findings): void {
+function checkAddressUse(model: ResourceModel, findings: ProblemSink): void {
   const book = new AddressBook();
   const claim = (network: string, address: number, owner: string, path: readonly (string | number)[]): void => {
     if (!model.virtualNetworks.has(network)) return;
@@ -102,7 +101,7 @@ function checkAddressUse(model: ResourceModel, findings: Findings): void {
 const balancerOf = (service: PrivateLinkService): string | null => service.loadBalancerFrontend?.loadBalancer ?? null;
 
 /** One service for each frontend; PROXY on all services of a load balancer or on none. */
-function checkSharing(model: ResourceModel, findings: Findings): void {
+function checkSharing(model: ResourceModel, findings: ProblemSink): void {
   const frontendOwners = new Map<string, string>();
   const byBalancer = new Map<string, PrivateLinkService[]>();
   for (const service of model.privateLinkServices.values()) {
@@ -121,7 +120,7 @@ function checkSharing(model: ResourceModel, findings: Findings): void {
   }
 }
 
-function checkLimits(model: ResourceModel, findings: Findings): void {
+function checkLimits(model: ResourceModel, findings: ProblemSink): void {
   const check = <T extends PrivateEndpoint | PrivateLinkService>(
     section: 'privateEndpoints' | 'privateLinkServices',
     code: RuleCode,
@@ -182,7 +181,7 @@ function checkLimits(model: ResourceModel, findings: Findings): void {
   );
 }
 
-export function checkModel(model: ResourceModel, findings: Findings): void {
+export function checkModel(model: ResourceModel, findings: ProblemSink): void {
   for (const network of model.virtualNetworks.values()) {
     findings.add(['virtualNetworks', network.name], checkVirtualNetwork(network));
   }
