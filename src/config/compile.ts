@@ -1,6 +1,7 @@
 /** Resources to the translator's plain data. */
 import { effectiveIdleMs } from '../service/idle.js';
 import type { LoadBalancingRule, PrivateLinkService, ResourceModel } from '../service/resources.js';
+import { securityOf } from '../service/service-security.js';
 import type { EndpointSpec, LinkSpec, RuleSpec, Topology } from '../translate/topology.js';
 import type { TranslationSettings } from './model.js';
 
@@ -50,17 +51,21 @@ export function compileTopology(model: ResourceModel, settings: TranslationSetti
     if (list === undefined) endpoints.set(endpoint.privateLinkService, [spec]);
     else list.push(spec);
   }
-  const links = [...model.privateLinkServices.values()].map((service): LinkSpec => ({
-    name: service.name,
-    natAddresses: service.ipConfigurations,
-    natPortFirst: settings.natPortFirst,
-    natPortCount: settings.natPortCount,
-    proxy: service.proxy,
-    rules: rulesOf(service, model, settings),
-    destination: service.destinationIPAddress,
-    tcpIdleTimeoutMs: settings.tcpEstablishedMs ?? service.idleTimeoutInSeconds * 1000,
-    udpIdleTimeoutMs: settings.udpMs ?? service.idleTimeoutInSeconds * 1000,
-    endpoints: endpoints.get(service.name) ?? [],
-  }));
+  const links = [...model.privateLinkServices.values()].map((service): LinkSpec => {
+    const security = securityOf(service, model);
+    return {
+      name: service.name,
+      natAddresses: service.ipConfigurations,
+      natPortFirst: settings.natPortFirst,
+      natPortCount: settings.natPortCount,
+      proxy: service.proxy,
+      rules: rulesOf(service, model, settings),
+      destination: service.destinationIPAddress,
+      tcpIdleTimeoutMs: settings.tcpEstablishedMs ?? service.idleTimeoutInSeconds * 1000,
+      udpIdleTimeoutMs: settings.udpMs ?? service.idleTimeoutInSeconds * 1000,
+      endpoints: endpoints.get(service.name) ?? [],
+      ...(security === undefined ? {} : { security }),
+    };
+  });
   return { networks, links };
 }

@@ -7,6 +7,7 @@ import { ConfigError, Findings } from './findings.js';
 import { resolveGateway } from './gateway.js';
 import type { LabConfig } from './model.js';
 import { resolveModel } from './resolve.js';
+import { asWritten } from './security.js';
 import { checkTranslation, resolveSettings } from './settings.js';
 import { checkShape } from './shape.js';
 import { readSource } from './source.js';
@@ -28,7 +29,7 @@ export function parseLab(text: string, file: string): LabConfig {
   const { shape } = checked;
   if (shape === null) throw new ConfigError(file, findings.errors);
   const model = resolveModel(shape, findings);
-  checkModel(model, findings);
+  checkModel(model, asWritten(shape, findings));
   for (const { message, path } of checkTranslation(shape.translation)) {
     findings.error('SETTING_RANGE', message, ['translation', ...path]);
   }

@@ -10,6 +10,7 @@ import type { PropertyPath } from '../service/problem.js';
 import type {
   LoadBalancer,
   LoadBalancingRule,
+  NetworkSecurityGroup,
   PrivateEndpoint,
   PrivateLinkService,
   Probe,
@@ -24,6 +25,7 @@ import type { Cidr } from '../wire/address.js';
 import type { Findings } from './findings.js';
 import { suggestion } from './near-miss.js';
 import { resolveProxy } from './proxy.js';
+import { resolveSecurityGroup } from './security.js';
 import type { LabShape, ServiceShape } from './schema.js';
 
 const mapOf = <T, U>(record: Readonly<Record<string, T>>, make: (name: string, value: T) => U): Map<string, U> =>
@@ -94,10 +96,16 @@ class Resolver {
     const subnets = mapOf(shape.subnets, (subnetName, value): Subnet => {
       const at = [...path, 'subnets', subnetName];
       const whole = typeof value === 'string';
+      const group = whole ? undefined : value.networkSecurityGroup;
+      if (group !== undefined) {
+        const groups = Object.keys(this.#shape.networkSecurityGroups);
+        this.#reference('network security group', group, groups, [...at, 'networkSecurityGroup']);
+      }
       return {
         name: subnetName,
         addressPrefix: whole ? this.#cidr(value, at) : this.#cidr(value.addressPrefix, [...at, 'addressPrefix']),
         privateLinkServiceNetworkPolicies: whole ? 'Enabled' : value.privateLinkServiceNetworkPolicies,
+        networkSecurityGroup: group ?? null,
       };
     });
     return {
@@ -241,7 +249,13 @@ class Resolver {
 
   /** Azure's names are one whatever their case; two that differ in case alone would be one resource there. */
   #distinctNames(): void {
-    const sections = ['virtualNetworks', 'loadBalancers', 'privateLinkServices', 'privateEndpoints'] as const;
+    const sections = [
+      'networkSecurityGroups',
+      'virtualNetworks',
+      'loadBalancers',
+      'privateLinkServices',
+      'privateEndpoints',
+    ] as const;
     for (const section of sections) {
       const seen = new Map<string, string>();
       for (const name of Object.keys(this.#shape[section])) {
@@ -276,13 +290,23 @@ class Resolver {
     this.#distinctNames();
     const subscriptions = this.#subscriptions();
     this.#subscriptionReferences([...subscriptions.keys()]);
+    const networkSecurityGroups = mapOf(this.#shape.networkSecurityGroups, (name, shape): NetworkSecurityGroup =>
+      resolveSecurityGroup(name, shape, this.#findings),
+    );
     const virtualNetworks = mapOf(this.#shape.virtualNetworks, (name, shape) => this.#virtualNetwork(name, shape));
     const loadBalancers = mapOf(this.#shape.loadBalancers, (name, shape) => this.#loadBalancer(name, shape));
     const privateLinkServices = mapOf(this.#shape.privateLinkServices, (name, shape) =>
       this.#service(name, shape, virtualNetworks),
     );
     const privateEndpoints = this.#endpoints(virtualNetworks, privateLinkServices);
-    return { subscriptions, virtualNetworks, loadBalancers, privateLinkServices, privateEndpoints };
+    return {
+      subscriptions,
+      networkSecurityGroups,
+      virtualNetworks,
+      loadBalancers,
+      privateLinkServices,
+      privateEndpoints,
+    };
   }
 }
 

@@ -35,6 +35,7 @@ const subnet = z.union([
       .enum(['Enabled', 'Disabled'])
       .default('Enabled')
       .meta({ description: 'Must be Disabled where NAT addresses live.' }),
+    networkSecurityGroup: z.string().optional().meta({ description: 'The group that judges new connections.' }),
   }),
 ]);
 
@@ -58,6 +59,29 @@ const virtualNetwork = z.strictObject({
   mtu: whole(576, 65535, 'culvert up: octets of the longest packet on the interface.').default(1500),
   device: z.string().optional().meta({ description: 'culvert up: the name of the interface; absent: cv-NAME.' }),
 });
+
+const prefix = z.string().meta({
+  description: "An address, a block, a service tag (VirtualNetwork, AzureLoadBalancer, Internet), or '*'.",
+});
+const portRange = z.string().meta({ description: "A port as text ('443'), a range ('8000-8100'), or '*'." });
+
+const securityRule = z.strictObject({
+  name,
+  priority: whole(100, 4096, 'Lower goes first; unique in each direction.'),
+  direction: z.enum(['Inbound', 'Outbound']),
+  access: z.enum(['Allow', 'Deny']),
+  protocol: z.enum(['Tcp', 'Udp', 'Icmp', 'Esp', 'Ah', '*']).default('*'),
+  sourceAddressPrefix: prefix.optional(),
+  sourceAddressPrefixes: z.array(prefix).optional(),
+  sourcePortRange: portRange.optional(),
+  sourcePortRanges: z.array(portRange).optional(),
+  destinationAddressPrefix: prefix.optional(),
+  destinationAddressPrefixes: z.array(prefix).optional(),
+  destinationPortRange: portRange.optional(),
+  destinationPortRanges: z.array(portRange).optional(),
+});
+
+const networkSecurityGroup = z.strictObject({ securityRules: z.array(securityRule).default([]) });
 
 const gateway = z.strictObject({
   metricsPort: whole(0, 65535, 'Port on 127.0.0.1 for /metrics and /healthz; 0: any free one.').optional(),
@@ -164,6 +188,7 @@ const translation = z.strictObject({
 export const labSchema = z.strictObject({
   $schema: z.string().optional().meta({ description: 'For editors.' }),
   subscriptions: named(subscription).optional(),
+  networkSecurityGroups: named(networkSecurityGroup).default({}),
   virtualNetworks: named(virtualNetwork),
   loadBalancers: named(loadBalancer).default({}),
   privateLinkServices: named(privateLinkService).default({}),
@@ -174,6 +199,7 @@ export const labSchema = z.strictObject({
 
 export type LabShape = z.output<typeof labSchema>;
 export type ServiceShape = LabShape['privateLinkServices'][string];
+export type SecurityGroupShape = LabShape['networkSecurityGroups'][string];
 export type ProxyShape = NonNullable<ServiceShape['proxyProtocol']>;
 export type TranslationShape = LabShape['translation'];
 

@@ -6,6 +6,8 @@ export const maxServicesPerSubscription = 800;
 export const maxServicesPerLoadBalancer = 8;
 /** Per subscription and location. */
 export const maxDirectConnectServices = 10;
+/** In each network security group. */
+export const maxSecurityRules = 1000;
 /** In each of visibility and auto-approval. */
 export const maxSubscriptionsPerList = 100;
 

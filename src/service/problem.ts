@@ -46,12 +46,18 @@ export const ruleCodes = [
   'PrivateLinkServiceCannotBeCreatedInSubnetThatHasNetworkPoliciesEnabled',
   'RULE_CONFLICT',
   'RULE_PORTS',
+  'SECURITY_RULE_LIMIT',
+  'SERVICE_DENIED',
   'SERVICE_ENDPOINT_LIMIT',
   'SERVICE_TARGET',
   'SUBNETS_OVERLAP',
   'SUBNET_OUTSIDE_ADDRESS_SPACE',
   'SUBSCRIPTION_LIST_LIMIT',
   'SUBSCRIPTION_SERVICE_LIMIT',
+  'SecurityRuleConflict',
+  'SecurityRuleInvalidAddressPrefix',
+  'SecurityRuleInvalidPortRange',
+  'SecurityRuleInvalidPriority',
   'VISIBILITY_WILDCARD',
 ] as const;
 

@@ -15,11 +15,35 @@ export interface Subscription {
 
 export type NetworkPolicies = 'Enabled' | 'Disabled';
 
+export type SecurityProtocol = 'Tcp' | 'Udp' | 'Icmp' | 'Esp' | 'Ah' | '*';
+
+export interface SecurityRule {
+  readonly name: string;
+  /** 100 to 4096; lower goes first. The default rules have 65000 and more. */
+  readonly priority: number;
+  readonly direction: 'Inbound' | 'Outbound';
+  readonly access: 'Allow' | 'Deny';
+  readonly protocol: SecurityProtocol;
+  /** Addresses, blocks, service tags, or `*`. */
+  readonly sourceAddressPrefixes: readonly string[];
+  /** `443`, `8000-8100` or `*`. */
+  readonly sourcePortRanges: readonly string[];
+  readonly destinationAddressPrefixes: readonly string[];
+  readonly destinationPortRanges: readonly string[];
+}
+
+export interface NetworkSecurityGroup {
+  readonly name: string;
+  readonly securityRules: readonly SecurityRule[];
+}
+
 export interface Subnet {
   readonly name: string;
   /** Null: could not be read. */
   readonly addressPrefix: Cidr | null;
   readonly privateLinkServiceNetworkPolicies: NetworkPolicies;
+  /** Name of the group that judges the subnet's traffic, or null. */
+  readonly networkSecurityGroup: string | null;
 }
 
 export interface VirtualNetwork {
@@ -108,6 +132,7 @@ export interface PrivateEndpoint {
 
 export interface ResourceModel {
   readonly subscriptions: ReadonlyMap<string, Subscription>;
+  readonly networkSecurityGroups: ReadonlyMap<string, NetworkSecurityGroup>;
   readonly virtualNetworks: ReadonlyMap<string, VirtualNetwork>;
   readonly loadBalancers: ReadonlyMap<string, LoadBalancer>;
   readonly privateLinkServices: ReadonlyMap<string, PrivateLinkService>;

@@ -17,12 +17,14 @@ import {
   maxServicesPerSubscription,
 } from './limits.js';
 import { checkLoadBalancer } from './load-balancer.js';
+import { checkNetworkSecurityGroup } from './network-security-group.js';
 import { checkNatIpCount, checkNatIpPlaces } from './nat-ips.js';
 import { checkFrontend, checkFrontendNetwork, checkTarget, frontendInUse } from './private-link-service.js';
 import { error, under } from './problem.js';
 import type { ProblemSink, RuleCode } from './problem.js';
 import { mixedProxy } from './proxy-protocol.js';
 import type { PrivateEndpoint, PrivateLinkService, ResourceModel } from './resources.js';
+import { checkDenied } from './service-security.js';
 import { checkVirtualNetwork } from './virtual-network.js';
 import { checkRequest, checkVisibility } from './visibility.js';
 
@@ -45,6 +47,7 @@ function checkService(service: PrivateLinkService, model: ResourceModel, finding
       findings.add(at, checkFrontendNetwork(service, balancer));
     }
   }
+  findings.add(at, checkDenied(service, model));
   if (directConnect) {
     const subscription = model.subscriptions.get(service.subscription);
     findings.add(at, checkDestination(service, model.privateEndpoints.values()));
@@ -182,6 +185,9 @@ function checkLimits(model: ResourceModel, findings: ProblemSink): void {
 }
 
 export function checkModel(model: ResourceModel, findings: ProblemSink): void {
+  for (const group of model.networkSecurityGroups.values()) {
+    findings.add(['networkSecurityGroups', group.name], checkNetworkSecurityGroup(group));
+  }
   for (const network of model.virtualNetworks.values()) {
     findings.add(['virtualNetworks', network.name], checkVirtualNetwork(network));
   }

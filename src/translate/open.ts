@@ -1,9 +1,10 @@
-/** How a flow begins: endpoint, rule, backend, NAT address and port, in this order, each with its own refusal. */
+/** How a flow begins: endpoint, rule, backend, NAT address and port, security groups, in this order, each with its own refusal. */
 import * as F from '../flow/flow-table.js';
 import { mix } from '../flow/hash.js';
 import { drop } from '../packet/verdict.js';
 import { delta32, fold } from '../wire/checksum.js';
 import type { Core } from './core.js';
+import { permits } from './security.js';
 
 const NOT_UNICAST = drop('not-unicast');
 const NO_ENDPOINT = drop('no-endpoint');
@@ -11,6 +12,7 @@ const SERVICE_LIMIT = drop('service-limit');
 const NOT_APPROVED = drop('not-approved');
 const NO_RULE = drop('no-rule');
 const NO_BACKEND = drop('no-backend');
+const NSG_DENIED = drop('nsg-denied');
 const NAT_EXHAUSTED = drop('nat-exhausted');
 const FLOW_LIMIT = drop('flow-limit');
 
@@ -65,11 +67,17 @@ export function openFlow(
   }
   if (natPort < 0) return NAT_EXHAUSTED;
 
+  const backendPort = rule.backendPort === 0 ? port : rule.backendPort;
+  const natAddress = link.natAddresses[nat]!;
+  const { security } = link;
+  if (security !== null && !permits(security, protocol, natAddress, natPort, backend, backendPort)) {
+    pool.free(natPort, c.now);
+    return NSG_DENIED;
+  }
+
   const f = flows.allocate();
   const at = f * F.STRIDE;
   const r = c.r;
-  const backendPort = rule.backendPort === 0 ? port : rule.backendPort;
-  const natAddress = link.natAddresses[nat]!;
   const providerPorts = (natPort << 16) | backendPort;
   r[at + F.CONSUMER] = source;
   r[at + F.ENDPOINT_ADDRESS] = destination;

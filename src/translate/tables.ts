@@ -7,6 +7,7 @@ import { mix, tupleHash } from '../flow/hash.js';
 import { PortPool } from '../flow/port-pool.js';
 import { headerTemplate, type HeaderTemplate } from '../wire/proxy/index.js';
 import { dialectOf } from './dialects.js';
+import { compileSecurity, type Security } from './security.js';
 import type { Distribution, EndpointSpec, LinkSpec, RuleSpec, Topology } from './topology.js';
 
 export interface Rule {
@@ -42,6 +43,8 @@ export interface Link {
   natAddresses: Int32Array;
   /** By protocol << 16 | port; port 0 stands for every port. */
   rules: Map<number, Rule>;
+  /** Network security groups that judge new flows; null: none. */
+  security: Security | null;
 }
 
 /** The ports of a NAT address towards a backend; addresses are int32. */
@@ -95,6 +98,7 @@ export class Tables {
       spec,
       natAddresses: Int32Array.from(spec.natAddresses),
       rules: compileRules(spec),
+      security: compileSecurity(spec.security),
     };
     this.links.push(link);
     return link;
@@ -205,6 +209,7 @@ export class Tables {
     link.spec = spec;
     link.rules = compileRules(spec);
     link.natAddresses = Int32Array.from(spec.natAddresses);
+    link.security = compileSecurity(spec.security);
   }
 }
 

@@ -31,6 +31,39 @@ export interface EndpointSpec {
   readonly approved: boolean;
 }
 
+/** Addresses or ports, both ends included. */
+export interface Range {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** One rule of a network security group; it matches where each of its lists has a range that holds the value. */
+export interface SecurityRuleSpec {
+  readonly allow: boolean;
+  /** IP protocol number; 0: every one. */
+  readonly protocol: number;
+  readonly sources: readonly Range[];
+  readonly sourcePorts: readonly Range[];
+  readonly destinations: readonly Range[];
+  readonly destinationPorts: readonly Range[];
+}
+
+/** The rules that judge an address's packets, in their order: the first that matches decides; none that matches denies. */
+export interface SecurityList {
+  readonly address: number;
+  readonly rules: readonly SecurityRuleSpec[];
+}
+
+/** Network security groups on the way from the NAT addresses to the backends. An address that has no list has no group. */
+export interface LinkSecurity {
+  /** The load balancer's frontend, under which inbound rules know the traffic as well as under the NAT address; or null. */
+  readonly frontend: number | null;
+  /** By NAT address. */
+  readonly outbound: readonly SecurityList[];
+  /** By backend. */
+  readonly inbound: readonly SecurityList[];
+}
+
 export interface LinkSpec {
   readonly name: string;
   readonly natAddresses: readonly number[];
@@ -45,6 +78,8 @@ export interface LinkSpec {
   readonly tcpIdleTimeoutMs: number;
   readonly udpIdleTimeoutMs: number;
   readonly endpoints: readonly EndpointSpec[];
+  /** Absent: no network security group judges this link's flows. */
+  readonly security?: LinkSecurity;
 }
 
 export type ProxySpec =

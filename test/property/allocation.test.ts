@@ -26,6 +26,7 @@ describe('what packets cost in heap', () => {
     'UDP',
     'new TCP flows',
     'new UDP flows',
+    'new flows that a security group judges',
     'ICMP errors',
     'fragments',
     'dropped packets',

@@ -4,8 +4,9 @@
  * two looks at the heap, so growth is all that was allocated. Each way is run until it is compiled before it is measured.
  */
 import { ACK, fragments, icmpError, PSH, SYN, tcpPacket, udpPacket } from './packets.js';
-import { lab } from './gateway.js';
+import { address, lab } from './gateway.js';
 import { TIMEOUT_PROFILES } from '../../src/translate/options.js';
+import type { LinkSecurity, LinkSpec, Range } from '../../src/translate/topology.js';
 import { Translator } from '../../src/translate/translator.js';
 import { turnedRound } from './there-and-back.js';
 
@@ -28,8 +29,8 @@ class Bench {
   readonly translator: Translator;
   private end = ROOM + SCRATCH;
 
-  constructor(options: ConstructorParameters<typeof Translator>[4] = {}) {
-    this.translator = new Translator(lab(), this.slab, ROOM, ROOM + SCRATCH, { maxFlows: 1 << 14, ...options });
+  constructor(options: ConstructorParameters<typeof Translator>[4] = {}, over: Partial<LinkSpec> = {}) {
+    this.translator = new Translator(lab(over), this.slab, ROOM, ROOM + SCRATCH, { maxFlows: 1 << 14, ...options });
   }
 
   /** Keeps a packet to be used again and again. @returns its offset */
@@ -141,10 +142,9 @@ function datagrams(): Way {
 }
 
 /** Each packet opens a flow; flows end by their time, and their ports come back. */
-function newFlows(packet: Buffer): Way {
-  const bench = new Bench({
-    timeouts: { ...TIMEOUT_PROFILES.azure, tcpHalfOpenMs: 1000, udpMs: 1000, portHoldMs: 1000 },
-  });
+function newFlows(packet: Buffer, over: Partial<LinkSpec> = {}): Way {
+  const timeouts = { ...TIMEOUT_PROFILES.azure, tcpHalfOpenMs: 1000, udpMs: 1000, portHoldMs: 1000 };
+  const bench = new Bench({ timeouts }, over);
   const p = bench.keep(packet);
   const { slab, translator } = bench;
   return sound(bench, (i) => {
@@ -158,6 +158,20 @@ function newFlows(packet: Buffer): Way {
     return verdict;
   });
 }
+
+/** A hundred rules of another address, and one that allows. */
+function security(): LinkSecurity {
+  const every: readonly Range[] = [{ first: 0, last: 0xffff_ffff }];
+  const allow = { allow: true, protocol: 0, sources: every, sourcePorts: every, destinations: every };
+  const others = Array.from({ length: 100 }, (_, i) => ({
+    ...allow,
+    sources: [{ first: 0xac10_0100 + i, last: 0xac10_0100 + i }],
+    destinationPorts: every,
+  }));
+  const rules = [...others, { ...allow, destinationPorts: every }];
+  return { frontend: null, outbound: [], inbound: [{ address: address('172.16.0.1'), rules }] };
+}
+
 function errors(): Way {
   const bench = new Bench();
   bench.fromConsumer(bench.keep(udpPacket({ ...CLIENT, payload: 'question' })));
@@ -230,6 +244,10 @@ const results = {
     MILLION / 2,
   ),
   'new UDP flows': octetsPerPacket(newFlows(udpPacket({ ...CLIENT, payload: 'q', checksum: false })), MILLION / 2),
+  'new flows that a security group judges': octetsPerPacket(
+    newFlows(udpPacket({ ...CLIENT, payload: 'q', checksum: false }), { security: security() }),
+    MILLION / 2,
+  ),
   'ICMP errors': octetsPerPacket(errors(), MILLION / 2),
   fragments: octetsPerPacket(inFragments(), MILLION / 2),
   'dropped packets': octetsPerPacket(refused(), MILLION / 2),

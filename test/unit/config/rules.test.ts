@@ -30,6 +30,13 @@ const anotherService = (text: string): Edit => ['privateLinkServices:\n', `priva
 const anotherEndpoint = (text: string): Edit => ['\ntranslation:', `${text}\ntranslation:`];
 const provider = (names: string): Edit => ["visibility: ['*']", `visibility: ${names}`];
 
+const securityRule = (name: string, more = 'protocol: Tcp'): string =>
+  `{ name: ${name}, priority: 100, direction: Inbound, access: Allow, ${more} }`;
+const securityRules = (text: string): Edit => [
+  'virtualNetworks:\n',
+  `networkSecurityGroups: { g: { securityRules: [${text}] } }\nvirtualNetworks:\n`,
+];
+
 const errors: readonly Row[] = [
   row('IPV4_ONLY', 'an IPv6 endpoint', 'privateEndpoints.red-web.address', ['address: 10.0.0.4', 'address: "fd00::4"']),
   row('ADDRESS_INVALID', 'a destination with a part too many', 'privateLinkServices.database.destinationIPAddress', [
@@ -346,6 +353,38 @@ const errors: readonly Row[] = [
       }),
     ),
   ),
+  row(
+    'SecurityRuleConflict',
+    'two security rules of one priority and direction',
+    'networkSecurityGroups.g.securityRules[1].priority',
+    securityRules(`${securityRule('a')}, ${securityRule('b')}`),
+  ),
+  row(
+    'SecurityRuleInvalidPriority',
+    'priority 99',
+    'networkSecurityGroups.g.securityRules[0].priority',
+    securityRules(securityRule('a').replace('100', '99')),
+  ),
+  row(
+    'SecurityRuleInvalidAddressPrefix',
+    'a service tag that is not known here',
+    'networkSecurityGroups.g.securityRules[0].sourceAddressPrefix',
+    securityRules(securityRule('a', 'sourceAddressPrefix: Storage')),
+  ),
+  row(
+    'SecurityRuleInvalidPortRange',
+    'a port range backwards',
+    'networkSecurityGroups.g.securityRules[0].destinationPortRanges[1]',
+    securityRules(securityRule('a', "destinationPortRanges: ['1', 5-4]")),
+  ),
+  row(
+    'SECURITY_RULE_LIMIT',
+    '1001 security rules',
+    'networkSecurityGroups.g.securityRules[1000]',
+    securityRules(
+      many(1001, (i) => `${securityRule(`r${String(i)}`).replace('priority: 100', `priority: ${String(100 + i)}`)}, `),
+    ),
+  ),
 ];
 
 const warnings: readonly Row[] = [
@@ -382,6 +421,13 @@ const warnings: readonly Row[] = [
     anotherService(
       '  plain: { subnet: provider/nat, ipConfigurations: [10.200.1.9], loadBalancerFrontend: lb/plain }\n',
     ),
+  ),
+  row(
+    'SERVICE_DENIED',
+    'a security group that denies a service',
+    'privateLinkServices.web',
+    securityRules(securityRule('a').replace('Allow', 'Deny')),
+    ['backend: 10.200.2.0/24', 'backend: { addressPrefix: 10.200.2.0/24, networkSecurityGroup: g }'],
   ),
   row('ENDPOINT_NOT_APPROVED', 'an endpoint that nobody approves', 'privateEndpoints.red-database', [
     'visibility: [consumer]\n    autoApproval: [consumer]',
