@@ -2,6 +2,7 @@
 // A type is an import like any other here.
 const layers = [
   'errors.ts',
+  'package-root.ts',
   'wire',
   'packet',
   'capture',

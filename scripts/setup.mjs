@@ -122,15 +122,16 @@ function installNodePackages() {
 }
 
 /**
- * Compiles src/, test/ and bench/ to dist/, with types checked.
- * @returns {{ok: boolean, output: string, why: string}} the compiler's complaints
+ * Compiles src/, test/ and bench/ to dist/, with types checked, and bundles the command.
+ * @returns {{ok: boolean, output: string, why: string}} the complaints of the compiler or the bundler
  */
 export function build() {
   const result = run([process.execPath, tool('typescript/bin/tsc'), '-p', 'tsconfig.json', '--pretty', 'false'], {
     capture: true,
   });
   removeOrphans(path.join(root, 'dist'));
-  return result;
+  if (!result.ok) return result;
+  return run([process.execPath, path.join(root, 'scripts', 'bundle.mjs')], { capture: true });
 }
 
 // The compiler leaves the output of deleted and renamed sources behind, and the test runner would go on running it.
@@ -139,7 +140,9 @@ function removeOrphans(dist) {
   for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
     const stem = entry.isFile() ? /^(.*?)(\.d\.ts|\.js|\.js\.map)$/.exec(entry.name)?.[1] : undefined;
     if (stem === undefined) continue;
-    const source = path.join(root, path.relative(dist, entry.parentPath), `${stem}.ts`);
+    const folder = path.relative(dist, entry.parentPath);
+    if (folder === 'bin') continue; // the bundler's
+    const source = path.join(root, folder, `${stem}.ts`);
     if (!existsSync(source)) rmSync(path.join(entry.parentPath, entry.name));
   }
 }

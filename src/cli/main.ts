@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 /** The command. Each subcommand's module tells its flags; its work is loaded when it is called. */
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { Command } from 'commander';
+import { packageRoot } from '../package-root.js';
 import { EXIT } from './exit-codes.js';
 import { report } from './failure.js';
 import { registerFlows } from './flows.js';
@@ -11,7 +13,7 @@ import { endBySignal } from './signals.js';
 import { registerStatus } from './status.js';
 import { registerUp } from './up.js';
 
-const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+const manifest = JSON.parse(readFileSync(path.join(packageRoot(), 'package.json'), 'utf8')) as {
   version: string;
 };
 

@@ -5,6 +5,8 @@
  * clock follows; backward (files joined one behind the other), it goes on from where it stands.
  */
 const LEAP_MS = 3_600_000;
+/** More than a double is off by in milliseconds since 1970. */
+const MARGIN_NS = 2000;
 
 export class RecordingClock {
   /** Milliseconds since the first packet. */
@@ -13,9 +15,18 @@ export class RecordingClock {
   private suspect: number | null = null;
   /** The last leap has just been confirmed: the packet before this one was of the new time already. */
   confirmed = false;
+  // Time stamps of second `second` from `from` on and before `to` nanoseconds are `now`, too: most packets are.
+  private second = NaN;
+  private from = 0;
+  private to = 0;
 
   /** Takes the next packet's time stamp. @returns now */
   update(seconds: number, nanoseconds: number): number {
+    if (seconds === this.second && nanoseconds >= this.from && nanoseconds < this.to) {
+      this.confirmed = false;
+      return this.now;
+    }
+    this.second = NaN;
     const stamp = seconds * 1000 + nanoseconds / 1_000_000;
     if (this.base === null) this.base = stamp;
     const t = Math.floor(stamp - this.base);
@@ -34,7 +45,12 @@ export class RecordingClock {
       if (leap < 0) this.base += leap;
     }
     this.suspect = null;
-    if (leap > 0) this.now = t;
+    if (leap >= 0) {
+      this.now = t;
+      this.second = seconds;
+      this.from = nanoseconds;
+      this.to = nanoseconds + (t + 1 - (stamp - this.base)) * 1_000_000 - MARGIN_NS;
+    }
     return this.now;
   }
 }

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { CulvertError } from '../../errors.js';
+import { packageRoot } from '../../package-root.js';
 
 /** A queue of an interface, good until closed. */
 export type Handle = number;
@@ -24,9 +24,6 @@ export interface TunAddon {
   stop(handle: Handle): void;
 }
 
-/** The package's root folder; this file runs from `dist/src/device/tun/`. */
-const packageRoot = fileURLToPath(new URL('../../../../', import.meta.url));
-
 let loaded: TunAddon | undefined;
 
 /** @throws CulvertError TUN_ADDON_MISSING, with the command that builds it */
@@ -36,9 +33,10 @@ export function loadAddon(): TunAddon {
 }
 
 function load(): TunAddon {
+  const root = packageRoot();
   const places = [
-    path.join(packageRoot, 'prebuilds', `linux-${process.arch}`, 'culvert_tun.node'),
-    path.join(packageRoot, 'build', 'Release', 'culvert_tun.node'),
+    path.join(root, 'prebuilds', `linux-${process.arch}`, 'culvert_tun.node'),
+    path.join(root, 'build', 'Release', 'culvert_tun.node'),
   ];
   const failures: string[] = [];
   for (const file of places) {
@@ -54,6 +52,6 @@ function load(): TunAddon {
   throw new CulvertError(
     'TUN_ADDON_MISSING',
     `the native part of the TUN device could not be loaded (${found}); ` +
-      `build it with: node ${path.join(packageRoot, 'scripts', 'build-native.mjs')} (needs g++, make, python3)`,
+      `build it with: node ${path.join(root, 'scripts', 'build-native.mjs')} (needs g++, make, python3)`,
   );
 }

@@ -12,7 +12,7 @@ describe('TUN addon', () => {
   beforeEach(() => {
     scratch = mkdtempSync(path.join(os.tmpdir(), 'culvert-addon-'));
     writeFileSync(path.join(scratch, 'package.json'), '{"type":"module"}');
-    for (const part of ['errors.js', path.join('device', 'tun', 'addon.js')])
+    for (const part of ['errors.js', 'package-root.js', path.join('device', 'tun', 'addon.js')])
       cpSync(path.join(repositoryRoot, 'dist', 'src', part), path.join(scratch, 'dist', 'src', part));
   });
 

@@ -12,6 +12,36 @@ function run(...stamps: readonly number[]): number[] {
   return stamps.map((s) => clock.update(Math.floor(s), Math.round((s % 1) * 1e9)));
 }
 
+/** The clock's rule without its memory of the last millisecond. */
+class NaiveClock {
+  now = 0;
+  confirmed = false;
+  private base = NaN;
+  private suspect = NaN;
+
+  update(seconds: number, nanoseconds: number): number {
+    const stamp = seconds * 1000 + nanoseconds / 1e6;
+    if (Number.isNaN(this.base)) this.base = stamp;
+    const t = Math.floor(stamp - this.base);
+    const far = Math.abs(t - this.now) > HOUR * 1000;
+    this.confirmed = false;
+    if (!far) {
+      this.suspect = NaN;
+      this.now = Math.max(this.now, t);
+    } else if (Math.abs(t - this.suspect) <= HOUR * 1000) {
+      this.suspect = NaN;
+      this.confirmed = t > this.now;
+      if (t < this.now) this.base += t - this.now;
+      else this.now = t;
+    } else {
+      this.confirmed = this.suspect > this.now && t > this.suspect;
+      if (this.confirmed) this.now = this.suspect;
+      this.suspect = t;
+    }
+    return this.now;
+  }
+}
+
 describe('replay: the recording’s clock', () => {
   it('counts milliseconds from the first packet, rounded down', () => {
     const clock = new RecordingClock();
@@ -90,6 +120,29 @@ describe('replay: the recording’s clock', () => {
         }
       }),
       { numRuns: 500, seed: 1 },
+    );
+  });
+
+  it('says for stamps within a millisecond what it would say for each by itself', () => {
+    const step = fc.oneof(
+      { weight: 8, arbitrary: fc.integer({ min: 0, max: 400_000 }) },
+      { weight: 2, arbitrary: fc.integer({ min: -3_000_000, max: 3_000_000 }) },
+      { weight: 1, arbitrary: fc.constantFrom(HOUR * 2e9, -HOUR * 2e9, 999_999, 1_000_000) },
+    );
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 999_999_999 }), fc.array(step, { maxLength: 60 }), (first, steps) => {
+        const clock = new RecordingClock();
+        const twin = new NaiveClock();
+        let [s, ns] = [START, first];
+        for (const each of [0, ...steps]) {
+          const sum = ns + each;
+          s += Math.floor(sum / 1e9);
+          ns = ((sum % 1e9) + 1e9) % 1e9;
+          assert.equal(clock.update(s, ns), twin.update(s, ns));
+          assert.equal(clock.confirmed, twin.confirmed);
+        }
+      }),
+      { numRuns: 300 },
     );
   });
 });
