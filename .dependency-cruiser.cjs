@@ -17,6 +17,7 @@ const layers = [
   'replay',
   'gateway',
   'control',
+  'lab',
   'cli',
 ];
 

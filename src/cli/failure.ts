@@ -34,13 +34,15 @@ export function report(error: unknown): number {
 function exitCodeOf(error: CulvertError): number {
   const { code } = error;
   // In a lab file a wrong header is one of the findings of CONFIG_INVALID; alone it comes from the command line.
-  if (code === 'USAGE' || code === 'ADDRESS_POOL_INVALID' || code.startsWith('PROXY_')) return EXIT.usage;
+  if (code === 'USAGE' || code === 'LAB_NAME' || code === 'ADDRESS_POOL_INVALID' || code.startsWith('PROXY_'))
+    return EXIT.usage;
   if (code === 'INTERRUPTED') return EXIT.interrupted;
   if (code === 'TERMINATED') return EXIT.terminated;
   if (code.startsWith('CONFIG')) return EXIT.badConfig;
   if (OUTPUT_CODES.has(code)) return EXIT.badOutput;
-  if (code.startsWith('CONTROL_NOT') || code.startsWith('CONTROL_SEVERAL')) return EXIT.notRunning;
-  if (/^(GATEWAY|TUN|IP_COMMAND|CONTROL)_/.test(code)) return EXIT.badMachine;
+  if (code === 'LAB_NOT_RUNNING' || code.startsWith('CONTROL_NOT') || code.startsWith('CONTROL_SEVERAL'))
+    return EXIT.notRunning;
+  if (/^(GATEWAY|TUN|IP_COMMAND|CONTROL|LAB)_/.test(code)) return EXIT.badMachine;
   if (code.startsWith('CAPTURE')) return EXIT.badInput;
   return EXIT.internal;
 }

@@ -8,6 +8,7 @@ import { EXIT } from './exit-codes.js';
 import { report } from './failure.js';
 import { registerFlows } from './flows.js';
 import { registerInspect } from './inspect.js';
+import { registerLab } from './lab.js';
 import { registerReplay } from './replay.js';
 import { endBySignal } from './signals.js';
 import { registerStatus } from './status.js';
@@ -27,6 +28,7 @@ registerInspect(program);
 registerUp(program);
 registerStatus(program);
 registerFlows(program);
+registerLab(program);
 
 // Whoever reads our output may leave before its end, as head does.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

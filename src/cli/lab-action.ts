@@ -1,0 +1,116 @@
+/** What `culvert lab run`, `up` and `down` do. */
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { CulvertError } from '../errors.js';
+import type { Log } from '../gateway/log.js';
+import { runDirectory } from '../gateway/run-state.js';
+import { Lab, refuseRunning, removeLab } from '../lab/lab.js';
+import { runLab } from '../lab/run.js';
+import { namesOf } from '../lab/topology.js';
+import { EXIT } from './exit-codes.js';
+import { labReportText, labUsage } from './lab-text.js';
+import { textLog } from './log.js';
+import { interruptible } from './signals.js';
+
+export interface LabFlags {
+  readonly name: string;
+  readonly runDir?: string;
+  readonly json?: true;
+  readonly foreground?: true;
+}
+
+const place = ({ runDir }: LabFlags): { runDirectory?: string } =>
+  runDir === undefined ? {} : { runDirectory: runDir };
+
+/** Of the gateway inside the lab only what is wrong. */
+function quietLog(): Log {
+  const log = textLog(process.stderr);
+  return { ...log, info: () => undefined };
+}
+
+export async function labRun(flags: LabFlags): Promise<number> {
+  const onStep = (step: string): void => {
+    process.stderr.write(`${step}\n`);
+  };
+  const report = await interruptible((signal) =>
+    runLab({ name: flags.name, log: quietLog(), ...place(flags) }, signal, onStep),
+  );
+  process.stdout.write(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : labReportText(report));
+  return report.failed === 0 ? EXIT.ok : EXIT.checkFailed;
+}
+
+const downCommand = ({ name, runDir }: LabFlags): string =>
+  [
+    'culvert lab down',
+    ...(name === 'lab' ? [] : ['--name', name]),
+    ...(runDir === undefined ? [] : ['--run-dir', runDir]),
+  ].join(' ');
+
+export async function labUp(flags: LabFlags): Promise<number> {
+  if (flags.foreground !== true) return startInBackground(flags);
+  const failed = new AbortController();
+  await interruptible(async (signal) => {
+    const onFailure = (error: CulvertError): void => failed.abort(error);
+    const lab = await Lab.start({ name: flags.name, log: textLog(process.stderr), onFailure, ...place(flags) });
+    const ends = AbortSignal.any([signal, failed.signal]);
+    const ended = new Promise<void>((resolve) => {
+      if (ends.aborted) resolve();
+      else ends.addEventListener('abort', () => resolve(), { once: true });
+    });
+    try {
+      const serving = lab.serve();
+      await Promise.race([serving, ended]);
+      serving.catch(() => undefined);
+      if (!ends.aborted) tellReady(flags, lab);
+      await ended;
+    } finally {
+      await lab.stop();
+    }
+    if (failed.signal.aborted) throw failed.signal.reason;
+  });
+  return EXIT.ok;
+}
+
+/** On a terminal how to use it; in the background, that it is there. */
+function tellReady(flags: LabFlags, { names }: Lab): void {
+  if (process.send === undefined) process.stdout.write(labUsage(names, downCommand(flags)));
+  else process.send('ready', () => process.disconnect());
+}
+
+async function startInBackground(flags: LabFlags): Promise<number> {
+  const { name, runDir } = flags;
+  const names = namesOf(name);
+  const directory = runDir ?? runDirectory();
+  refuseRunning(name, directory); // its log must stay as it is
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const logFile = path.join(directory, `${names.gateway}.log`);
+  const log = openSync(logFile, 'w', 0o600);
+  const more = runDir === undefined ? [] : ['--run-dir', runDir];
+  const child = spawn(process.execPath, [process.argv[1]!, 'lab', 'up', '--foreground', '--name', name, ...more], {
+    detached: true,
+    stdio: ['ignore', log, log, 'ipc'],
+  });
+  closeSync(log);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('message', () => resolve(null));
+    child.once('exit', (status) => resolve(status ?? EXIT.internal));
+  });
+  if (code !== null) {
+    process.stderr.write(readFileSync(logFile, 'utf8'));
+    rmSync(logFile);
+    return code;
+  }
+  child.disconnect();
+  child.unref();
+  process.stdout.write(`${labUsage(names, downCommand(flags))}its log is ${logFile}\n`);
+  return EXIT.ok;
+}
+
+export async function labDown(flags: LabFlags): Promise<number> {
+  // First: the folder goes with the lab, once nothing is left in it.
+  rmSync(path.join(flags.runDir ?? runDirectory(), `${namesOf(flags.name).gateway}.log`), { force: true });
+  if (await removeLab(flags.name, flags.runDir)) return EXIT.ok;
+  throw new CulvertError('LAB_NOT_RUNNING', `there is no lab '${flags.name}': culvert lab up`);
+}
