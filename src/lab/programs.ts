@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CulvertError } from '../errors.js';
+import { packageRoot } from '../package-root.js';
 
 /** All of them; the packages that have them are in scripts/os-packages.txt. */
 export const PROGRAMS = [
@@ -29,7 +30,7 @@ const isThere = (program: string): boolean =>
 
 /** Debian's packages by the program that proves them present: from the project's one list. */
 export function packageOf(program: string): string {
-  const list = readFileSync(new URL('../../../scripts/os-packages.txt', import.meta.url), 'utf8');
+  const list = readFileSync(path.join(packageRoot(), 'scripts', 'os-packages.txt'), 'utf8');
   for (const line of list.split('\n')) {
     const [name, proof] = line.split(/\s+/);
     if (proof === program && name !== undefined && !name.startsWith('#')) return name;

@@ -1,12 +1,18 @@
 /** Our own servers, which read the header with the public codec, and iperf3, which knows none. */
-import { fileURLToPath } from 'node:url';
+import path from 'node:path';
+import { packageRoot } from '../../package-root.js';
 import { BACKEND, CONSUMERS, IPERF, PORT } from '../topology.js';
 import { type Server, tcp } from './server.js';
 
 const own = (name: string, script: string, address: string, port: number): Server => ({
   name,
   listens: [tcp(address, port)],
-  prepare: () => [process.execPath, fileURLToPath(new URL(`../${script}.js`, import.meta.url)), address, String(port)],
+  prepare: () => [
+    process.execPath,
+    path.join(packageRoot(), 'dist', 'src', 'lab', `${script}.js`),
+    address,
+    String(port),
+  ],
 });
 
 export const linkIdServers = [BACKEND.main, BACKEND.red, BACKEND.blue].map((address) =>
