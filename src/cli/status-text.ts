@@ -48,15 +48,36 @@ export function statusText(s: GatewayStatus): string {
       ),
     ),
   ];
-  const ports = s.natPorts.filter((use) => use.inUse > 0);
+  const ports = s.natPorts.filter((use) => use.inUse + use.held > 0);
   if (ports.length > 0) {
     parts.push(
       columns(
-        ['service', 'NAT address', 'backend', 'protocol', 'ports in use', 'of'],
-        ports.map((use) => [use.service ?? 'draining', use.address, use.backend, use.protocol, use.inUse, use.of]),
+        ['service', 'NAT address', 'backend', 'protocol', 'ports in use', 'at rest', 'of'],
+        ports.map((use) => [
+          use.service ?? 'draining',
+          use.address,
+          use.backend,
+          use.protocol,
+          use.inUse,
+          use.held,
+          use.of,
+        ]),
       ),
     );
   }
+  const notes = [
+    ...s.services.flatMap(({ name, draining }) =>
+      draining.map(({ address, flows }) => `draining: NAT address ${address} of service ${name}, ${flows} live flows`),
+    ),
+    ...s.backendPorts
+      .filter((use) => use.warned)
+      .map(
+        (use) =>
+          `NAT ports run out: service ${use.service} to ${use.backend} (${use.protocol}), ` +
+          `${Math.floor(use.percent)} % of ${use.of.toLocaleString('en-US')}: add NAT addresses or backends`,
+      ),
+  ];
+  if (notes.length > 0) parts.push(notes.join('\n'));
   parts.push(
     `flows ${s.flows.live} live (${s.flows.tcp} TCP and ${s.flows.udp} UDP opened, ${s.flows.expired} expired); ` +
       `headers ${s.headers.inserted} inserted, ${s.headers.resent} resent, ${s.headers.waiting} waiting`,

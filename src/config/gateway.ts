@@ -144,10 +144,14 @@ export function resolveGateway(
   checkHosts(shapes, model, findings);
   checkNames(shapes, findings);
   checkNamespaces(shapes, model, findings);
-  const { metricsPort = null, socket = null, offload } = gateway;
+  const { metricsPort = null, socket = null, offload, natPortsWarningPercent } = gateway;
   if (metricsPort !== null && !(Number.isInteger(metricsPort) && metricsPort >= 0 && metricsPort <= 65535)) {
     const what = `metricsPort is ${String(metricsPort)}; it must be a whole number, 0 to 65535`;
     findings.error('SETTING_RANGE', what, ['gateway', 'metricsPort']);
+  }
+  if (!(Number.isInteger(natPortsWarningPercent) && natPortsWarningPercent >= 0 && natPortsWarningPercent <= 100)) {
+    const what = `natPortsWarningPercent is ${String(natPortsWarningPercent)}; it must be a whole number, 0 to 100`;
+    findings.error('SETTING_RANGE', what, ['gateway', 'natPortsWarningPercent']);
   }
   // The kernel keeps 108 octets for a socket's path, the final zero included.
   if (socket !== null && (socket === '' || Buffer.byteLength(socket) > 107)) {
@@ -165,5 +169,5 @@ export function resolveGateway(
       },
     ]),
   );
-  return { metricsPort, socket, offload, networks };
+  return { metricsPort, socket, offload, natPortsWarningPercent, networks };
 }

@@ -49,6 +49,8 @@ export interface GatewaySettings {
   /** Path of the control socket; null: beside the state file. */
   readonly socket: string | null;
   readonly offload: boolean;
+  /** Use of the NAT ports towards a backend that is warned of, in percent; 0: no warning. */
+  readonly natPortsWarningPercent: number;
   /** By the network's name. */
   readonly networks: ReadonlyMap<string, NetworkAttachment>;
 }

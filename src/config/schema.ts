@@ -87,6 +87,11 @@ const gateway = z.strictObject({
   metricsPort: whole(0, 65535, 'Port on 127.0.0.1 for /metrics and /healthz; 0: any free one.').optional(),
   socket: z.string().optional().meta({ description: 'Path of the control socket.' }),
   offload: z.boolean().default(true).meta({ description: 'Checksum and segmentation offload of the TUN devices.' }),
+  natPortsWarningPercent: whole(
+    0,
+    100,
+    'Warn when so many of the NAT ports towards a backend are taken; 0: never.',
+  ).default(80),
 });
 
 const probe = z.strictObject({

@@ -38,6 +38,22 @@ export class PortPool {
     this.stride = stride;
   }
 
+  /** Ports that were given out at least once; the others need no look at the clock. */
+  get everUsed(): number {
+    return this.fresh;
+  }
+
+  /** Ports that rest after their flows: neither in use nor to be had yet. Looks at each freed port that is to be had. */
+  held(nowMs: number): number {
+    return this.freed - this.usable(0, nowMs);
+  }
+
+  /** Entries of the heap below `i` whose hold is over: none where that of `i` is not. */
+  private usable(i: number, nowMs: number): number {
+    if (i >= this.freed || this.usableAt[i]! > nowMs) return 0;
+    return 1 + this.usable(2 * i + 1, nowMs) + this.usable(2 * i + 2, nowMs);
+  }
+
   /** @returns a port, or -1 when every port is in use or held */
   allocate(nowMs: number): number {
     if (this.fresh < this.size) {

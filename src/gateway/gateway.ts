@@ -8,6 +8,7 @@
 import path from 'node:path';
 import { type LabConfig, loadLab } from '../config/index.js';
 import { CulvertError } from '../errors.js';
+import { formatAddress } from '../wire/address.js';
 import { optionsOf } from '../replay/settings.js';
 import { Attachments } from './attachments.js';
 import { ControlServer } from './control-server.js';
@@ -17,6 +18,7 @@ import type { Log } from './log.js';
 import { type Machine, thisMachine } from './machine.js';
 import { MetricsServer } from './metrics.js';
 import { type NetworkPlan, planNetworks } from './plan.js';
+import { PortWatch } from './port-use.js';
 import { type Port, Pump } from './pump.js';
 import { labName, runDirectory, RunState } from './run-state.js';
 import { type GatewayStatus, type Reloads, reportStatus } from './status.js';
@@ -44,6 +46,7 @@ export class Gateway {
   private readonly state: RunState;
   private readonly attachments: Attachments;
   private readonly ports = new Map<string, Port>();
+  private readonly portWatch: PortWatch;
   private control: ControlServer | null = null;
   private metrics: MetricsServer | null = null;
   private stopping: Promise<void> | null = null;
@@ -58,6 +61,10 @@ export class Gateway {
     this.pump = new Pump(lab.topology, optionsOf(lab.settings), (port) => {
       this.lost(port);
     });
+    this.portWatch = new PortWatch(options.log);
+    this.pump.onTick = () => {
+      this.watch(false);
+    };
   }
 
   /**
@@ -147,6 +154,7 @@ export class Gateway {
     for (const warning of lab.warnings) this.log.warn(warning.message, { code: warning.code });
     const ended = this.apply(lab);
     this.follow(plans);
+    this.watch(true);
     this.reloads.count++;
     this.reloads.mistakes = [];
     this.log.info('lab file taken', { flowsEnded: ended });
@@ -190,9 +198,7 @@ export class Gateway {
       if (this.attachments.differs(plan)) {
         this.log.warn('the interface stays as it is until the next start', { network: plan.name });
       }
-      // An address that was taken out of the pool still has live flows.
-      const nat = new Set([...port.natAddresses, ...plan.natAddresses]);
-      this.pump.assign(port, plan.consumer ? this.networkIndex(plan.name) : -1, Int32Array.from(nat));
+      this.pump.assign(port, plan.consumer ? this.networkIndex(plan.name) : -1, this.natAddressesOf(plan));
     }
     const wanted = new Set(plans.map((plan) => plan.name));
     for (const [name, port] of [...this.ports]) {
@@ -203,6 +209,36 @@ export class Gateway {
       this.log.info('interface down', { network: name });
     }
     this.attachments.sweep();
+  }
+
+  /** The plan's, and those that were taken out and still have live flows. */
+  private natAddressesOf({ name, natAddresses }: NetworkPlan): Int32Array {
+    const draining = this.pump.translator.tables.links.flatMap((link) => {
+      const service = this.lab.model.privateLinkServices.get(link.name);
+      return service?.virtualNetwork === name ? link.draining : [];
+    });
+    return Int32Array.from(new Set([...natAddresses, ...draining]));
+  }
+
+  /** Looks after NAT addresses that drain and ports that run out. */
+  private watch(force: boolean): void {
+    const { tables, flows } = this.pump.translator;
+    for (const { link, address } of tables.settle()) {
+      // Another service may have it now.
+      if (tables.links.some((other) => other.natAddresses.includes(address))) continue;
+      const port = [...this.ports.values()].find((each) => each.natAddresses.includes(address));
+      if (port !== undefined) {
+        this.pump.assign(
+          port,
+          port.network,
+          port.natAddresses.filter((each) => each !== address),
+        );
+      }
+      this.log.info('a NAT address has drained', { service: link.name, address: formatAddress(address >>> 0) });
+    }
+    const { natPortsWarningPercent } = this.lab.gateway;
+    // Nothing looks again when no flow is left.
+    this.portWatch.look(tables, this.pump.now, natPortsWarningPercent, force || flows.count === 0);
   }
 
   private lost(port: Port): void {
@@ -230,6 +266,7 @@ export class Gateway {
   }
 
   status(): GatewayStatus {
+    this.watch(true);
     return reportStatus({
       name: this.name,
       startedAt: this.startedAt,
@@ -237,6 +274,7 @@ export class Gateway {
       pump: this.pump,
       networks: [...this.ports].map(([name, port]) => ({ port, plan: this.attachments.get(name)!.plan })),
       reloads: this.reloads,
+      portWatch: this.portWatch,
       metricsPort: this.metrics?.port ?? null,
     });
   }

@@ -110,6 +110,7 @@ function own(e: Exposition, s: GatewayStatus): void {
     ['reason'],
     REASONS.map(([reason]) => [{ reason }, s.drops[reason] ?? 0] as const),
   );
+  natPorts(e, s);
   e.gauge('culvert_flows', 'Live flows.', [], one(s.flows.live));
   e.counter(
     'culvert_flows_opened_total',
@@ -128,6 +129,47 @@ function own(e: Exposition, s: GatewayStatus): void {
   e.gauge('culvert_lab_file_ok', '1 if the last lab file was taken.', [], one(s.reloads.mistakes.length === 0 ? 1 : 0));
   e.counter('culvert_cpu_seconds_total', 'Processor time of the gateway.', [], one(s.cpuSeconds));
   e.gauge('culvert_resident_octets', 'Resident memory of the gateway.', [], one(s.residentOctets));
+}
+
+function natPorts(e: Exposition, s: GatewayStatus): void {
+  const ofPool = ['service', 'address', 'backend', 'protocol'];
+  const byPool = (pick: (use: GatewayStatus['natPorts'][number]) => number): Values =>
+    s.natPorts.map((use) => {
+      const { address, backend, protocol } = use;
+      return [{ service: use.service ?? 'draining', address, backend, protocol }, pick(use)] as const;
+    });
+  e.gauge('culvert_nat_ports_in_use', 'NAT ports of live flows.', ofPool, [...byPool((use) => use.inUse)]);
+  e.gauge('culvert_nat_ports_held', 'NAT ports that rest after their flows.', ofPool, [...byPool((use) => use.held)]);
+  e.gauge('culvert_nat_ports', 'NAT ports in all.', ofPool, [...byPool((use) => use.of)]);
+  const byBackend = (pick: (use: GatewayStatus['backendPorts'][number]) => number): Values =>
+    s.backendPorts.map((use) => {
+      const { service, backend, protocol } = use;
+      return [{ service, backend, protocol }, pick(use)] as const;
+    });
+  const ofBackend = ['service', 'backend', 'protocol'];
+  e.gauge(
+    'culvert_nat_ports_usage_percent',
+    'NAT ports towards a backend that are in use or at rest, of all NAT addresses of the service: at 100, connections fail.',
+    ofBackend,
+    [...byBackend((use) => use.percent)],
+  );
+  e.gauge('culvert_nat_ports_warning', '1 while that use is warned of.', ofBackend, [
+    ...byBackend((use) => (use.warned ? 1 : 0)),
+  ]);
+  e.gauge(
+    'culvert_nat_ports_warning_percent',
+    'The use that is warned of; 0: none.',
+    [],
+    [[{}, s.natPortsWarningPercent]],
+  );
+  e.gauge(
+    'culvert_nat_draining_flows',
+    'Live flows of a NAT address that was taken out; it leaves with the last one.',
+    ['service', 'address'],
+    s.services.flatMap(({ name, draining }) =>
+      draining.map(({ address, flows }) => [{ service: name, address }, flows] as const),
+    ),
+  );
 }
 
 export class MetricsServer {

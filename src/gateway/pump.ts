@@ -72,6 +72,8 @@ export class Pump {
   private closed = false;
   /** Packets towards a network that has no device (any more). */
   noDevice = 0;
+  /** Told when time went on while there are flows, and once more when there are none. */
+  onTick: () => void = () => undefined;
 
   /**
    * @param onGone told once of each device that was removed under us
@@ -91,6 +93,11 @@ export class Pump {
     this.clock = clock;
     this.onGone = onGone;
     this.translator.start(clock());
+  }
+
+  /** Monotonic milliseconds, as the translator's clock. */
+  get now(): number {
+    return this.clock();
   }
 
   get ports(): readonly Port[] {
@@ -263,6 +270,7 @@ export class Pump {
     t.begin();
     const done = t.advance(this.clock());
     this.flush();
+    this.onTick();
     // A million flows that end together end in many short turns, with packets in between.
     if (done) this.slowDown();
     else

@@ -5,6 +5,7 @@ import type { Reason } from '../packet/verdict.js';
 import type { Endpoint, Tables } from '../translate/tables.js';
 import { formatAddress } from '../wire/address.js';
 import type { NetworkPlan } from './plan.js';
+import { type BackendPortUse, backendPortUse, type PortWatch, protocolName } from './port-use.js';
 import type { Port, Pump } from './pump.js';
 
 /** Lab files read since the start. */
@@ -36,7 +37,21 @@ export interface PortUse {
   readonly backend: string;
   readonly protocol: 'tcp' | 'udp';
   readonly inUse: number;
+  /** Ports that rest after their flows. */
+  readonly held: number;
   readonly of: number;
+}
+
+export interface BackendPorts extends BackendPortUse {
+  /** The use has come to the warning's threshold, and has not gone well below it since. */
+  readonly warned: boolean;
+}
+
+/** A NAT address that was taken out; it leaves when its last flow ends. */
+export interface DrainingAddress {
+  readonly address: string;
+  /** Live flows. */
+  readonly flows: number;
 }
 
 export interface EndpointStatus {
@@ -55,6 +70,7 @@ export interface ServiceStatus {
   /** Of the PROXY header; null: none is inserted. */
   readonly dialect: string | null;
   readonly natAddresses: readonly string[];
+  readonly draining: readonly DrainingAddress[];
   readonly endpoints: readonly EndpointStatus[];
 }
 
@@ -72,6 +88,10 @@ export interface GatewayStatus {
   readonly services: readonly ServiceStatus[];
   /** By NAT address, backend and protocol, from the first flow on. */
   readonly natPorts: readonly PortUse[];
+  /** By service, backend and protocol, all NAT addresses together: when these are used up, connections fail. */
+  readonly backendPorts: readonly BackendPorts[];
+  /** Of the warning; 0: none. */
+  readonly natPortsWarningPercent: number;
   readonly flows: {
     readonly live: number;
     readonly most: number;
@@ -95,10 +115,9 @@ export interface StatusSource {
   readonly pump: Pump;
   readonly networks: readonly { readonly port: Port; readonly plan: NetworkPlan }[];
   readonly reloads: Reloads;
+  readonly portWatch: PortWatch;
   readonly metricsPort: number | null;
 }
-
-const TCP = 6;
 
 const dotted = (address: number): string => formatAddress(address >>> 0);
 
@@ -124,10 +143,16 @@ export function reportStatus(source: StatusSource): GatewayStatus {
         name,
         dialect: proxy?.dialect ?? null,
         natAddresses: Array.from(link.natAddresses, dotted),
+        draining: link.draining.map((address) => ({ address: dotted(address), flows: tables.liveFlowsOn(address) })),
         endpoints: live.filter((e) => e.link === link).map((e) => endpointStatus(e, tables)),
       };
     }),
-    natPorts: natPorts(tables),
+    natPorts: natPorts(tables, pump.now),
+    backendPorts: backendPortUse(tables, pump.now).map((use) => ({
+      ...use,
+      warned: source.portWatch.isWarned(use),
+    })),
+    natPortsWarningPercent: source.lab.gateway.natPortsWarningPercent,
     flows: { live: t.flows.count, most: t.flows.capacity, tcp: c.flowsTcp, udp: c.flowsUdp, expired: c.flowsExpired },
     headers: { inserted: c.headersInserted, resent: c.headersResent, waiting: t.core.pending.wheel.count },
     fragmentsWaiting: t.fragments.waiting,
@@ -151,14 +176,15 @@ const networkStatus = ({ port, plan }: StatusSource['networks'][number]): Networ
   gone: port.gone,
 });
 
-const natPorts = (tables: Tables): PortUse[] =>
+const natPorts = (tables: Tables, nowMs: number): PortUse[] =>
   tables.pools
     .map((pool) => ({
       service: tables.links.find((link) => link.natAddresses.includes(pool.address))?.name ?? null,
       address: dotted(pool.address),
       backend: dotted(pool.backend),
-      protocol: pool.protocol === TCP ? ('tcp' as const) : ('udp' as const),
+      protocol: protocolName(pool),
       inUse: pool.inUse,
+      held: pool.held(nowMs),
       of: pool.size,
     }))
     .filter((use) => use.service !== null || use.inUse > 0);

@@ -39,8 +39,10 @@ export interface Endpoint {
 export interface Link {
   readonly name: string;
   spec: LinkSpec;
-  /** int32 addresses that new flows may get; one that was taken out serves its live flows to their end. */
+  /** int32 addresses that new flows may get. */
   natAddresses: Int32Array;
+  /** int32 addresses that were taken out and serve their live flows to the end. */
+  draining: readonly number[];
   /** By protocol << 16 | port; port 0 stands for every port. */
   rules: Map<number, Rule>;
   /** Network security groups that judge new flows; null: none. */
@@ -97,6 +99,7 @@ export class Tables {
       name: spec.name,
       spec,
       natAddresses: Int32Array.from(spec.natAddresses),
+      draining: [],
       rules: compileRules(spec),
       security: compileSecurity(spec.security),
     };
@@ -196,6 +199,8 @@ export class Tables {
         }
       }
     }
+    const named = new Set(topology.links.map((spec) => spec.name));
+    for (const link of this.links) if (!named.has(link.name)) this.giveNatAddresses(link, []);
     for (const e of before) {
       if (kept.has(e)) continue;
       if (this.byAddress[e.network]?.get(e.address) === e) this.byAddress[e.network]!.delete(e.address);
@@ -208,8 +213,35 @@ export class Tables {
   private update(link: Link, spec: LinkSpec): void {
     link.spec = spec;
     link.rules = compileRules(spec);
-    link.natAddresses = Int32Array.from(spec.natAddresses);
     link.security = compileSecurity(spec.security);
+    this.giveNatAddresses(link, spec.natAddresses);
+  }
+
+  /** New flows get these addresses; those that go drain. */
+  private giveNatAddresses(link: Link, addresses: readonly number[]): void {
+    const before = [...link.natAddresses, ...link.draining];
+    link.natAddresses = Int32Array.from(addresses);
+    link.draining = before.filter((address) => !link.natAddresses.includes(address));
+  }
+
+  /** Live flows that have a NAT address (int32). */
+  liveFlowsOn(address: number): number {
+    let flows = 0;
+    for (const pool of this.pools) if (pool.address === address) flows += pool.inUse;
+    return flows;
+  }
+
+  /** Lets NAT addresses go that have drained, or that another link has now. @returns them, with the link that had them */
+  settle(): { readonly link: Link; readonly address: number }[] {
+    const left: { link: Link; address: number }[] = [];
+    for (const link of this.links) {
+      if (link.draining.length === 0) continue;
+      const drains = (address: number): boolean =>
+        this.liveFlowsOn(address) > 0 && !this.links.some((other) => other.natAddresses.includes(address));
+      left.push(...link.draining.filter((address) => !drains(address)).map((address) => ({ link, address })));
+      link.draining = link.draining.filter(drains);
+    }
+    return left;
   }
 }
 

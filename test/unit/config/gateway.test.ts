@@ -62,6 +62,8 @@ describe('config: what culvert up needs', () => {
     ['a namespace that looks like an option', 'CONFIG_NAME', network('namespace: -n')],
     ['an interface name of 16 octets', 'CONFIG_NAME', network('device: abcdefghijklmnop')],
     ['an interface name that the kernel would number', 'CONFIG_NAME', network("device: 'tun%d'")],
+    ['a warning beyond 100 %', 'SETTING_RANGE', section('{ natPortsWarningPercent: 101 }')],
+    ['a warning at half a percent', 'SETTING_RANGE', section('{ natPortsWarningPercent: 0.5 }')],
     ['a port beyond 65535', 'SETTING_RANGE', section('{ metricsPort: 65536 }')],
     ['a socket path longer than the kernel takes', 'SETTING_RANGE', section(`{ socket: /${'x'.repeat(107)} }`)],
     ['a key that it does not know', 'CONFIG_UNKNOWN_KEY', section('{ metricport: 1 }')],

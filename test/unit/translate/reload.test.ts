@@ -107,6 +107,22 @@ describe('a topology applied to running tables', () => {
     assert.equal(t.pool(t.links[1]!, 0, backend, 6).allocate(0), -1);
   });
 
+  it('lets NAT addresses drain that were taken out, also with their link, and then go', () => {
+    const t = new Tables(topology([web()]), 1);
+    const [link] = t.links;
+    const [first, second] = web().natAddresses.map((each) => each | 0);
+    const pool = t.pool(link!, 0, parseAddress('10.200.2.4') | 0, 17);
+    const port = pool.allocate(0);
+    t.apply(topology([web({ natAddresses: [parseAddress('10.200.1.5')] })]));
+    assert.deepEqual([link!.draining, t.settle(), t.liveFlowsOn(first!)], [[first], [], 1]);
+    t.apply(topology([]));
+    assert.deepEqual([[...link!.natAddresses], link!.draining], [[], [second, first]]);
+    assert.deepEqual(t.settle(), [{ link, address: second }]);
+    pool.free(port, 0);
+    assert.deepEqual(t.settle(), [{ link, address: first }]);
+    assert.deepEqual([link!.draining, t.settle()], [[], []]);
+  });
+
   it('gives a changed LINKID or dialect to new flows only', () => {
     const t = new Tables(topology([web()]), 1);
     const old = t.endpointAt(0, parseAddress('10.0.0.4') | 0)!;
