@@ -1,7 +1,7 @@
 /** `culvert up` as a process of its own, its JSON log read line by line. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { repositoryRoot } from '../support/machine.js';
@@ -85,12 +85,12 @@ export class GatewayProcess {
     return JSON.parse(await this.ask('status', '--json')) as GatewayStatus;
   }
 
-  /** Processor time so far in milliseconds, by the kernel's count of 10 ms ticks. */
+  /** Processor time so far in milliseconds, of all threads, by the kernel's scheduler. */
   cpuMs(): number {
-    const fields = readFileSync(`/proc/${String(this.pid)}/stat`, 'latin1')
-      .split(') ')[1]!
-      .split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10;
+    const tasks = `/proc/${String(this.pid)}/task`;
+    return readdirSync(tasks)
+      .map((task) => Number(readFileSync(path.join(tasks, task, 'schedstat'), 'latin1').split(' ')[0]) / 1e6)
+      .reduce((sum, ms) => sum + ms, 0);
   }
 
   private read(text: string): void {
