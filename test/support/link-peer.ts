@@ -68,19 +68,18 @@ async function send(socket: net.Socket, total: number, seed: number): Promise<st
   return hash.digest('hex');
 }
 
-function take(socket: net.Socket, first: Buffer, total: number): Promise<string> {
+/** The SHA-256 of the next `total` octets. What comes behind them may share their last chunk, and goes to `onRest`. */
+function take(socket: net.Socket, first: Buffer, total: number, onRest: (rest: Buffer) => void): Promise<string> {
   const hash = createHash('sha256');
   let left = total;
   return new Promise((resolve, reject) => {
     const onData = (chunk: Buffer): void => {
-      const own = chunk.subarray(0, left);
-      hash.update(own);
-      left -= own.length;
-      if (left > 0) return;
-      socket.off('data', onData).pause();
-      // What follows may come in the same chunk; it is for whoever reads on.
-      if (chunk.length > own.length) socket.unshift(chunk.subarray(own.length));
-      resolve(hash.digest('hex'));
+      const wanted = chunk.subarray(0, left);
+      if (wanted.length < chunk.length) onRest(chunk.subarray(wanted.length));
+      if (left === 0) return;
+      hash.update(wanted);
+      left -= wanted.length;
+      if (left === 0) resolve(hash.digest('hex'));
     };
     socket.on('data', onData);
     socket.once('close', () => reject(new Error(`${String(left)} octets are missing`)));
@@ -97,7 +96,10 @@ function bulkServer(socket: net.Socket): void {
       if (end < 0) return;
       socket.off('data', onData);
       const total = Number(head.subarray(0, end).toString());
-      void Promise.all([take(socket, head.subarray(end + 1), total), send(socket, total, 2)]).then(([hash]) =>
+      const tooMuch = (rest: Buffer): void => {
+        throw new Error(`${String(rest.length)} octets too many`);
+      };
+      void Promise.all([take(socket, head.subarray(end + 1), total, tooMuch), send(socket, total, 2)]).then(([hash]) =>
         socket.end(`${hash}\n`),
       );
     };
@@ -111,12 +113,12 @@ async function bulk(total: number): Promise<void> {
   await once(socket, 'connect');
   socket.write(`${String(total)}\n`);
   const started = performance.now();
-  const took = take(socket, Buffer.alloc(0), total);
+  let tail = '';
+  const ended = once(socket, 'end');
+  const took = take(socket, Buffer.alloc(0), total, (rest) => (tail += rest.toString()));
   const sent = await send(socket, total, 1);
   const received = await took;
-  let tail = '';
-  socket.on('data', (chunk: Buffer) => (tail += chunk.toString())).resume();
-  await once(socket, 'end');
+  await ended;
   const wanted = createHash('sha256');
   for (const piece of pieces(total, 2)) wanted.update(piece);
   const ms = Math.round(performance.now() - started);
