@@ -56,8 +56,10 @@ export const OCTETS_BACK = 18;
 export const ENDPOINT = 20;
 /** Index of the port pool that the NAT port goes back to. */
 export const POOL = 21;
-/** Handshake's round trip in ms (at most 65,535) << 16 | window scale shifts: client's << 8 | server's, 0 if none. */
+/** Handshake's round trip in ms (at most 65,535) << 16 | SCALE_OFFERED | the server's window scale shift, 0 if none. */
 export const SCALES = 22;
+/** In SCALES: the client's SYN offered window scaling. */
+export const SCALE_OFFERED = 0x100;
 /** Index of the pending header (header not acknowledged yet), or -1. */
 export const PENDING = 23;
 /** Idle limit in milliseconds while established, or for UDP. */
@@ -203,7 +205,7 @@ export class FlowTable {
     for (let i = 0; i < count; i++) hashes[i] = index.peek(hashes[i]!);
     for (let i = 0; i < count; i++) {
       const f = hashes[i]!;
-      if (f >= 0) seen ^= r[f * STRIDE]! ^ r[f * STRIDE + OCTETS_BACK]!;
+      if (f >= 0) seen ^= r[f * STRIDE + CONSUMER]! ^ r[f * STRIDE + OCTETS_BACK]!;
     }
     return seen;
   }

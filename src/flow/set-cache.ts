@@ -1,5 +1,5 @@
 /**
- * A bounded map from five integers to four, with an age: 8-way set-associative, the oldest entry of a full set gives
+ * A bounded map from five integers to five, with an age: 8-way set-associative, the oldest entry of a full set gives
  * way. For state that may be lost under pressure (fragments, datagram identifications), with no allocation and no
  * clean-up to do.
  */
@@ -10,7 +10,7 @@ const STRIDE = 12;
 const SEEN = 5;
 const LIVE = 6;
 /** Columns of the value, from the entry's offset. */
-export const VALUE = 8;
+export const VALUE = 7;
 
 export class SetCache {
   readonly cells: Int32Array;

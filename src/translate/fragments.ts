@@ -13,6 +13,7 @@ import { TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
 import { drop, FORWARD, HELD } from '../packet/verdict.js';
 import { apply, delta16 } from '../wire/checksum.js';
 import * as ipv4 from '../wire/ipv4.js';
+import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 import { ipToConsumer, ipToProvider } from './rewrite.js';
 import { send } from './tcp.js';
@@ -34,6 +35,8 @@ const FLOW = VALUE; // or a drop verdict
 const GENERATION = VALUE + 1;
 const DIRECTION = VALUE + 2;
 const NEW_ID = VALUE + 3;
+/** Of a client's segment: the sequence number, as the client counts, at the IP payload's first octet. */
+const ORIGIN = VALUE + 4;
 
 /** Tried before a datagram goes out with an identification that may be in use. */
 const ID_TRIES = 64;
@@ -97,6 +100,9 @@ export class Fragments {
     cells[entry + GENERATION] = verdict === FORWARD ? c.r[c.flow * F.STRIDE + F.GENERATION]! : 0;
     cells[entry + DIRECTION] = direction;
     cells[entry + NEW_ID] = newId;
+    if (direction === TO_PROVIDER && verdict === FORWARD && protocol === ipv4.PROTOCOL_TCP) {
+      cells[entry + ORIGIN] = this.origin(c.outbox.offset[c.outbox.count - 1]!);
+    }
     if (this.held.count > 0) this.release(where, source, destination, protocol, id);
   }
 
@@ -128,6 +134,7 @@ export class Fragments {
     c.r[at + F.SEEN] = c.now | 0;
     switch (cells[entry + DIRECTION]) {
       case TO_PROVIDER:
+        if (protocol === ipv4.PROTOCOL_TCP) this.extend(ip, end, at, cells[entry + ORIGIN]!);
         ipToProvider(c, ip, at, delta);
         return send(c, ip, end, at, TO_PROVIDER);
       case TO_CONSUMER:
@@ -136,6 +143,23 @@ export class Fragments {
       default:
         return this.lift!(ip, end, at, delta);
     }
+  }
+
+  /** A FIN, which stands behind the data, is counted with the origin. @param ip a translated first fragment */
+  private origin(ip: number): number {
+    const c = this.c;
+    const b = c.slab;
+    const l4 = ip + ipv4.headerLength(b, ip);
+    const length = c.r[c.flow * F.STRIDE + F.STATUS]! >>> F.HEADER_SHIFT;
+    return (tcp.sequence(b, l4) - length - tcp.headerLength(b, l4) + (tcp.flags(b, l4) & tcp.FIN)) | 0;
+  }
+
+  /** What a later fragment of a client's segment says of how far its stream goes: acknowledgments are judged by that. */
+  private extend(ip: number, end: number, at: number, origin: number): void {
+    const c = this.c;
+    const octets = end - ip + c.missing - ipv4.headerLength(c.slab, ip);
+    const next = (origin + ipv4.fragmentOffset(c.slab, ip) + octets) | 0;
+    if (((next - c.r[at + F.CLIENT_NEXT]!) | 0) > 0) c.r[at + F.CLIENT_NEXT] = next;
   }
 
   /** Drops what has waited too long. @returns how many fragments */

@@ -24,7 +24,13 @@
  *   is a retransmission. Its first transmission right behind the handshake's header needs no second header: if the first
  *   was lost, the backend's duplicate ACK makes the client repeat.
  * - Data from S on that arrives before a header was sent (it overtook the handshake's ACK) is preceded by it.
- * - A timer (rule 3) covers backends that repeat nothing: `fireHeaderTimer`.
+ * - A timer (rule 3) covers backends that repeat nothing: `fireHeaderTimer`. After its last try it goes on as long as the
+ *   backend says that the header is missing.
+ * - A backend with SYN cookies keeps nothing of a handshake: it takes the header for the handshake's ACK, but data that
+ *   comes without one, since the header was lost or overtaken, it answers with an RST, without ACK (RFC 9293 section
+ *   3.10.7.1). Such an RST is held back while the timer has made fewer than three tries; the client repeats its data, by
+ *   then behind the header. A header before each stream's first data as well would cost two packets a connection, and
+ *   not help where that one is lost too; a real RST of this kind is late by 1.4 s at most on a short line.
  * - An RST at S is preceded by the header when the backend may be past its handshake; while no header was ever sent the
  *   backend still expects S exactly (RFC 5961), so the RST stays at S.
  *
@@ -32,9 +38,11 @@
  * reaches it (no TCP sends that) is dropped as malformed, and S is what the backend has acknowledged with its SYN-ACK,
  * not what the client said last (tcp.ts).
  *
- * Limits: once the
- * backend has acknowledged 3/4 GiB and the client sent 1 GiB, PAST_START replaces the comparison with S, which would
- * flip 2 GiB behind S.
+ * Nor does damage pass through it: a header is made with a right checksum after numbers of the client's packet, so live a
+ * segment whose own checksum is wrong calls for none (tcp.ts).
+ *
+ * Limits: once the backend has acknowledged 3/4 GiB and the client sent 1 GiB, PAST_START replaces the comparison with S,
+ * which would flip 2 GiB behind S.
  */
 import * as F from '../flow/flow-table.js';
 import * as P from '../flow/pending-headers.js';
@@ -46,6 +54,9 @@ import { sealTemplate } from '../wire/proxy/index.js';
 import { before, distance } from '../wire/seq.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
+
+/** Tries by timer after which a backend's RST is believed at once. */
+const RESET_BELIEVED_AT = 3;
 
 /** Writes the flow's header at `to`. */
 function writeHeader(c: Core, to: number, at: number): void {
@@ -157,6 +168,35 @@ function setTimer(c: Core, p: number, ms: number): void {
   q[pat + P.P_TIMER] = 1;
   q[pat + P.P_DUE] = (c.now + ms) | 0;
   c.pending.wheel.set(p, c.now + ms);
+}
+
+/**
+ * A backend's RST without ACK may answer data that reached a listener without the header (see above): it is held back
+ * until the header has gone again some times by timer.
+ * @param seq the RST's sequence number: what the segment that it answers acknowledged
+ */
+export function doubtsReset(c: Core, at: number, seq: number): boolean {
+  const { r } = c;
+  const p = r[at + F.PENDING]!;
+  if (p < 0 || seq !== r[at + F.SERVER_NEXT] || r[at + F.CLIENT_NEXT] === r[at + F.START]) return false;
+  const q = c.pending.records;
+  const pat = p * P.P_STRIDE;
+  return q[pat + P.P_TIMER] === 1 && q[pat + P.P_TRIES]! < RESET_BELIEVED_AT;
+}
+
+/**
+ * The backend says that it lacks the header though the timer has given up: all tries were lost, or its window was too
+ * small. As long as it says so the header goes on being sent, at the timer's slowest (RFC 9293 section 3.8.6.1).
+ */
+function persist(c: Core, at: number): void {
+  const { r } = c;
+  const p = r[at + F.PENDING]!;
+  if (p < 0 || (r[at + F.STATUS]! & F.STATE_MASK) !== F.ESTABLISHED) return;
+  const q = c.pending.records;
+  const pat = p * P.P_STRIDE;
+  if (q[pat + P.P_TIMER] === 1) return;
+  q[pat + P.P_TRIES] = P.MAX_TRIES - 1;
+  setTimer(c, p, q[pat + P.P_RTO]!);
 }
 
 /**
@@ -333,6 +373,7 @@ export function acknowledgmentToClient(c: Core, l4: number, f: number): number {
     // At S, or inside the header: the octets still missing are ours, not the client's window.
     const old = tcp.window(b, l4);
     const isSyn = (tcp.flags(b, l4) & tcp.SYN) !== 0;
+    if (!isSyn) persist(c, at);
     const window = shrunk(old, length - a, isSyn ? 0 : r[at + F.SCALES]! & 0xff);
     tcp.setWindow(b, l4, window);
     delta = delta16(old, window);

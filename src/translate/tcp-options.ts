@@ -23,12 +23,18 @@ export function refusedOptions(b: Buffer, l4: number): number {
   return FORWARD;
 }
 
-/** Keeps the window scale that a SYN or SYN-ACK offers. @param shift 8 for the client's, 0 for the server's */
-export function readScale(c: Core, l4: number, at: number, shift: number): void {
+/** Keeps whether the client's SYN offers window scaling. */
+export function readScaleOffer(c: Core, l4: number, at: number): void {
+  const offered = tcp.findOption(c.slab, l4, tcp.OPTION_WINDOW_SCALE) >= 0;
+  c.r[at + F.SCALES] = (c.r[at + F.SCALES]! & ~F.SCALE_OFFERED) | (offered ? F.SCALE_OFFERED : 0);
+}
+
+/** Keeps the window scale of a SYN-ACK. Scaling holds only when both sides offered it (RFC 7323 section 2.2). */
+export function readScale(c: Core, l4: number, at: number): void {
   const { slab: b, r } = c;
   const option = tcp.findOption(b, l4, tcp.OPTION_WINDOW_SCALE);
-  const scale = option >= 0 && b[option + 1] === 3 ? Math.min(b[option + 2]!, MAX_SCALE) : 0;
-  r[at + F.SCALES] = (r[at + F.SCALES]! & ~(0xff << shift)) | (scale << shift);
+  const agreed = (r[at + F.SCALES]! & F.SCALE_OFFERED) !== 0 && option >= 0 && b[option + 1] === 3;
+  r[at + F.SCALES] = (r[at + F.SCALES]! & ~0xff) | (agreed ? Math.min(b[option + 2]!, MAX_SCALE) : 0);
 }
 
 /** Blanks MPTCP's MP_CAPABLE and MP_JOIN (subtypes 0 and 1), so that both ends fall back to TCP (case 15). */

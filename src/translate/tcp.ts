@@ -6,7 +6,7 @@ import * as F from '../flow/flow-table.js';
 import { VALUE } from '../flow/set-cache.js';
 import { TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
 import { drop, FORWARD } from '../packet/verdict.js';
-import { delta32 } from '../wire/checksum.js';
+import { delta32, pseudoHeader, sum } from '../wire/checksum.js';
 import * as ipv4 from '../wire/ipv4.js';
 import { get16 } from '../wire/octets.js';
 import { distance } from '../wire/seq.js';
@@ -15,15 +15,17 @@ import type { Core } from './core.js';
 import * as insertion from './insertion.js';
 import { openFlow } from './open.js';
 import { tcpToConsumer, tcpToProvider } from './rewrite.js';
-import { blankFastOpen, blankMptcp, readScale, refusedOptions } from './tcp-options.js';
+import { blankFastOpen, blankMptcp, readScale, readScaleOffer, refusedOptions } from './tcp-options.js';
 
 const TCP_MALFORMED = drop('tcp-malformed');
+const TCP_BAD_CHECKSUM = drop('tcp-bad-checksum');
 const TCP_BAD_FLAGS = drop('tcp-bad-flags');
 const MSS_BELOW_HEADER = drop('mss-below-header');
 const SIMULTANEOUS_OPEN = drop('simultaneous-open');
 const MIDSTREAM = drop('midstream');
 const OUT_OF_SCRATCH = drop('out-of-scratch');
 const NO_SYN_ACK = drop('no-syn-ack');
+const RESET_IN_DOUBT = drop('reset-in-doubt');
 
 /** What a stream may be ahead of S before comparisons with S are retired, and what of it must be acknowledged. */
 const PAST = 0x40000000;
@@ -38,6 +40,31 @@ const DEFAULT_MSS = 536;
 /** Neither SYN, RST nor ACK, or SYN with FIN or RST: no TCP sends these. */
 export const badFlags = (flags: number): boolean =>
   (flags & (tcp.SYN | tcp.RST | tcp.ACK)) === 0 || ((flags & tcp.SYN) !== 0 && (flags & (tcp.FIN | tcp.RST)) !== 0);
+
+/** Segments that begin or end a connection: rare, and of great effect. */
+const TURNS = tcp.SYN | tcp.FIN | tcp.RST;
+
+/**
+ * The segment's checksum is known to be wrong. A translator passes such a segment on as wrong as it was, for the receiver
+ * to drop; but no connection is begun or ended by one, and what is sent or no longer sent on its account, the header,
+ * would be believed. Recordings are made before the checksum is (offload), so there it says nothing.
+ */
+function isDamaged(c: Core, ip: number, l4: number, end: number, segment: number): boolean {
+  if (c.partial || c.recorded || c.fragmented || c.missing > 0) return false;
+  const { slab: b } = c;
+  const initial = pseudoHeader(ipv4.source(b, ip), ipv4.destination(b, ip), ipv4.PROTOCOL_TCP, segment);
+  return sum(b, l4, end, initial) !== 0xffff;
+}
+
+/** The header is still to be acknowledged. */
+const isHeaderOpen = (status: number): boolean => status >>> F.HEADER_SHIFT !== 0 && (status & F.HEADER_ACKED) === 0;
+
+/** The client's segment may make the header go. @param octets of payload */
+function callsForHeader(c: Core, l4: number, at: number, octets: number): boolean {
+  const status = c.r[at + F.STATUS]!;
+  if (!isHeaderOpen(status)) return false;
+  return tcp.sequence(c.slab, l4) === c.r[at + F.START] || (octets > 0 && (status & F.HEADER_SENT) === 0);
+}
 
 /**
  * A segment from the consumer; its header has been checked.
@@ -57,6 +84,9 @@ export function fromConsumer(
   const { slab: b, r } = c;
   const flags = tcp.flags(b, l4);
   if (badFlags(flags)) return TCP_BAD_FLAGS;
+  const dataLength = segment - tcp.headerLength(b, l4);
+  const tells = (flags & TURNS) !== 0 || f < 0 || callsForHeader(c, l4, f * F.STRIDE, dataLength);
+  if (tells && isDamaged(c, ip, l4, end, segment)) return TCP_BAD_CHECKSUM;
   c.deltaLength = 0;
   c.deltaRest = 0;
   if ((flags & tcp.SYN) !== 0) {
@@ -80,7 +110,6 @@ export function fromConsumer(
   if (unanswered && (flags & tcp.RST) === 0) return NO_SYN_ACK;
   c.flow = f;
   const seq = tcp.sequence(b, l4);
-  const dataLength = segment - tcp.headerLength(b, l4);
   let status = r[at + F.STATUS]!;
 
   let replaced = false;
@@ -127,6 +156,11 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
   const flags = tcp.flags(b, l4);
   if (badFlags(flags)) return TCP_BAD_FLAGS;
   const at = f * F.STRIDE;
+  const tells = (flags & TURNS) !== 0 || isHeaderOpen(r[at + F.STATUS]!);
+  if (tells && isDamaged(c, ip, l4, end, segment)) return TCP_BAD_CHECKSUM;
+  if ((flags & (tcp.RST | tcp.ACK)) === tcp.RST && insertion.doubtsReset(c, at, tcp.sequence(b, l4))) {
+    return RESET_IN_DOUBT;
+  }
   c.deltaRest = 0;
   const isSyn = (flags & tcp.SYN) !== 0;
   if (isSyn) {
@@ -224,8 +258,8 @@ function clientSyn(
   const status = r[at + F.STATUS]!;
   let from = ip;
   let to = end;
+  readScaleOffer(c, l4, at);
   if (!passes) {
-    readScale(c, l4, at, 8);
     const data = segment - tcp.headerLength(b, l4);
     let passed = data;
     if (status >>> F.HEADER_SHIFT !== 0) {
@@ -284,7 +318,7 @@ export function restart(c: Core, f: number, start: number): void {
   r[at + F.SERVER_NEXT] = 0;
   r[at + F.CLIENT_ACK] = 0;
   r[at + F.SERVER_ACK] = start;
-  r[at + F.SCALES] = 0;
+  r[at + F.SCALES] = r[at + F.SCALES]! & F.SCALE_OFFERED;
   c.flows.wheel.cancel(f);
   c.flows.wheel.set(f, c.now + c.limitMs(f));
   c.counters.flowsTcp++;
@@ -314,9 +348,7 @@ function backendSynAck(c: Core, l4: number, f: number): number {
   if (another || reopens) restart(c, f, tcp.acknowledgment(b, l4));
   const state = r[at + F.STATUS]! & F.STATE_MASK;
   if (state === F.SYN_SENT || state === F.SYN_RECEIVED) {
-    readScale(c, l4, at, 0);
-    // Scaling holds only when both sides offered it (RFC 7323 section 2.2).
-    if (tcp.findOption(b, l4, tcp.OPTION_WINDOW_SCALE) < 0) r[at + F.SCALES] = 0;
+    readScale(c, l4, at);
     if (state === F.SYN_SENT) {
       r[at + F.SCALES] = (Math.min(c.idleMs(f), 0xffff) << 16) | (r[at + F.SCALES]! & 0xffff);
       r[at + F.SERVER_NEXT] = (tcp.sequence(b, l4) + 1) | 0;

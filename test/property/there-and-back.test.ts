@@ -1,8 +1,20 @@
 /** Translated and translated back is the identity, but for the TTL and the checksum over it. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { faults } from '../support/dissect.js';
 import { Gateway, lab, proxyOfLength } from '../support/gateway.js';
-import { ACK, FIN, fragments, icmpError, PSH, SYN, tcpPacket, udpPacket, URG } from '../support/packets.js';
+import {
+  ACK,
+  FIN,
+  fragments,
+  icmpError,
+  PSH,
+  SYN,
+  tcpPacket,
+  udpPacket,
+  URG,
+  withChecksum,
+} from '../support/packets.js';
 import { Random } from '../support/random.js';
 import { drawnScenario, scenarioOf } from '../support/scenarios.js';
 import { aged, anyNumbersReturn, liftsAndReturns, turnedRound } from '../support/there-and-back.js';
@@ -16,8 +28,14 @@ function connected(random: Random, start: number): Gateway {
   const answer = turnedRound(syn);
   answer.writeUInt32BE(start >>> 0, 28); // acknowledges the SYN
   answer[33] = SYN | ACK;
-  gateway.fromProvider(answer);
-  gateway.fromConsumer(tcpPacket({ ...CLIENT, seq: start, ack: 1 }));
+  gateway.fromProvider(withChecksum(answer));
+  const header = gateway.fromConsumer(tcpPacket({ ...CLIENT, seq: start, ack: 1 })).out[0]!.octets;
+  if (random.chance(0.5)) {
+    const acknowledgment = turnedRound(header.subarray(0, 40));
+    acknowledgment.writeUInt16BE(40, 2);
+    acknowledgment.writeUInt32BE((start + header.length - 40) >>> 0, 28);
+    gateway.fromProvider(withChecksum(acknowledgment));
+  }
   return gateway;
 }
 
@@ -47,9 +65,13 @@ function randomSegment(random: Random, start: number): Buffer {
   return octets;
 }
 
-/** The client's packet itself, in the provider's form; null where the header took its place. */
+/** The client's packet itself, in the provider's form; null where the header took its place, or it was damaged. */
 function ownPacket(gateway: Gateway, packet: Buffer): Buffer | null {
   const { verdict, out } = gateway.fromConsumer(packet);
+  if (verdict === 'tcp-bad-checksum') {
+    assert.notDeepEqual(faults(packet), []);
+    return null;
+  }
   assert.equal(verdict, 'forward');
   const own = out.at(-1)!.octets;
   return own.length === packet.length ? own : null;
@@ -71,6 +93,10 @@ describe('there and back', () => {
           const sent = ownPacket(gateway, packet);
           if (sent === null) continue;
           const back = gateway.fromProvider(turnedRound(sent));
+          if (back.verdict === 'tcp-bad-checksum') {
+            assert.notDeepEqual(faults(packet), []);
+            continue;
+          }
           assert.equal(back.verdict, 'forward');
           assert.deepEqual(back.out[0]!.octets, aged(turnedRound(packet), 2));
         }
@@ -173,7 +199,7 @@ describe('there and back', () => {
         assert.equal(sent.readUInt32BE(24), (start + length + at) % 2 ** 32, `octet ${at} forward`);
         const answer = turnedRound(sent);
         answer.writeUInt32BE((start + length + at + 1) % 2 ** 32, 28);
-        const back = gateway.fromProvider(answer).out[0]!.octets;
+        const back = gateway.fromProvider(withChecksum(answer)).out[0]!.octets;
         assert.equal(back.readUInt32BE(28), (start + at + 1) % 2 ** 32, `octet ${at} back`);
         // Windows are at most 1 GiB (RFC 7323), and what is sent again lies behind.
         if (at > 2 ** 29 && random.chance(0.2)) {

@@ -22,8 +22,10 @@ import {
   type Option,
   optionsOf,
   type Packet,
+  pseudo,
   readPacket,
   rightChecksum,
+  words,
   writePacket,
 } from './naive-packet.js';
 import { ACK, FIN, PSH, RST, SYN, URG } from './packets.js';
@@ -83,7 +85,8 @@ interface Flow extends Tuple, Choice {
   serverAck: number;
   serverWindow: number;
   serverScale: number;
-  clientScale: number;
+  /** The client's SYN offered window scaling. */
+  scaleOffered: boolean;
   sent: boolean;
   acknowledged: boolean;
   past: boolean;
@@ -102,6 +105,8 @@ interface Datagram {
   readonly flow: Flow | null;
   readonly toProvider: boolean;
   readonly id: number;
+  /** Sequence number of the client's segment at its first octet, TCP header included. */
+  readonly origin: number | null;
 }
 
 /** Signed distance modulo 2^32. */
@@ -365,7 +370,7 @@ export class NaiveTranslator {
       serverAck: 0,
       serverWindow: 0,
       serverScale: 0,
-      clientScale: 0,
+      scaleOffered: false,
       sent: false,
       acknowledged: false,
       past: false,
@@ -430,11 +435,20 @@ export class NaiveTranslator {
     this.portsHeld.set([f.nat, f.port, f.backend, TCP].join(), f.seen + this.options.portHoldMs);
   }
 
+  /** Its checksum is wrong, as far as that can be told. */
+  private isDamaged(p: Packet): boolean {
+    const whole = !this.fragmented && p.wire === p.body.length;
+    return whole && !this.partial && (pseudo(p) + words(p.body)) % 0xffff !== 0;
+  }
+
   // --- TCP from the client
 
   private clientSegment(p: Packet, tuple: Tuple, found: Flow | null): string {
     const s = segmentOf(p);
     if (badFlags(s.flags)) return 'tcp-bad-flags';
+    const calls = found !== null && isHeaderOpen(found) && (s.seq === found.start || (s.data > 0 && !found.sent));
+    const tells = found === null || has(s.flags, SYN | FIN | RST) || calls;
+    if (tells && this.isDamaged(p)) return 'tcp-bad-checksum';
     if (has(s.flags, SYN)) return has(s.flags, ACK) ? 'simultaneous-open' : this.clientSyn(p, tuple, found);
     let f = found;
     if (f === null) {
@@ -559,6 +573,7 @@ export class NaiveTranslator {
       f.serverAck = start;
     }
     this.last = f;
+    f.scaleOffered = optionsOf(p.body).some((o) => o.kind === 3);
     let after: Packet = { ...p, body: Buffer.from(p.body) };
     if (challenged) {
       f.synPassed = true;
@@ -571,7 +586,6 @@ export class NaiveTranslator {
       return this.toProvider(p, after, f);
     }
 
-    f.clientScale = scaleOf(p.body) ?? 0;
     let passed = s.data;
     if (f.header.length > 0) {
       blankMptcp(after.body);
@@ -621,6 +635,7 @@ export class NaiveTranslator {
   private serverSegment(p: Packet, f: Flow): string {
     const s = segmentOf(p);
     if (badFlags(s.flags)) return 'tcp-bad-flags';
+    if ((has(s.flags, SYN | FIN | RST) || isHeaderOpen(f)) && this.isDamaged(p)) return 'tcp-bad-checksum';
     const after: Packet = { ...p, body: Buffer.from(p.body) };
     if (has(s.flags, SYN)) {
       if (!has(s.flags, ACK)) return 'simultaneous-open';
@@ -666,9 +681,7 @@ export class NaiveTranslator {
     }
     if (another || (a === 0 && f.state === 'closing' && f.synPassed)) restart(f, s.ack);
     if (f.state === 'syn-sent' || f.state === 'syn-received') {
-      const scale = scaleOf(after.body);
-      f.serverScale = scale ?? 0;
-      if (scale === undefined) f.clientScale = 0;
+      f.serverScale = f.scaleOffered ? (scaleOf(after.body) ?? 0) : 0;
       if (f.state === 'syn-sent') {
         f.serverNext = u32(s.seq + 1);
         f.clientAck = f.serverNext;
@@ -847,7 +860,9 @@ export class NaiveTranslator {
         keepSum(Buffer.alloc(2), header, 10);
       }
     }
-    this.datagrams.set(key, { at: this.now, verdict, flow: passed ? this.last : null, toProvider, id });
+    const s = p.protocol === TCP && passed ? segmentOf(p) : null;
+    const origin = s === null ? null : s.seq - s.header + (has(s.flags, FIN) ? 1 : 0);
+    this.datagrams.set(key, { at: this.now, verdict, flow: passed ? this.last : null, toProvider, id, origin });
     const waiting = this.held.get(key);
     this.held.delete(key);
     for (const q of waiting?.packets ?? []) {
@@ -866,10 +881,13 @@ export class NaiveTranslator {
       waiting.packets.push(p);
       return 'held';
     }
-    const { flow, verdict, toProvider, id } = datagram;
+    const { flow, verdict, toProvider, id, origin } = datagram;
     if (flow === null) return verdict;
     if (!flow.alive) return 'no-flow';
     flow.seen = this.now;
+    if (toProvider && origin !== null) {
+      flow.clientNext = later(flow.clientNext, u32(origin + (p.fragment & 0x1fff) * 8 + p.wire));
+    }
     const ends = toProvider
       ? { source: flow.nat, destination: flow.backend }
       : { source: flow.endpoint, destination: flow.consumer };
@@ -893,6 +911,8 @@ export class NaiveTranslator {
     }
   }
 }
+
+const isHeaderOpen = (f: Flow): boolean => f.header.length > 0 && !f.acknowledged;
 
 const later = (a: number, b: number): number => (distance(a, b) > 0 ? b : a);
 
@@ -962,7 +982,6 @@ function restart(f: Flow, start: number): void {
   f.serverNext = 0;
   f.clientAck = 0;
   f.serverScale = 0;
-  f.clientScale = 0;
   f.sent = false;
   f.acknowledged = false;
   f.past = false;

@@ -54,7 +54,7 @@ describe('prefetching', () => {
         slab.writeInt32BE(to, 16);
         slab.writeInt32BE(ports, 20);
       };
-      const read = r[at]! ^ r[at + F.OCTETS_BACK]!;
+      const read = r[at + F.CONSUMER]! ^ r[at + F.OCTETS_BACK]!;
       put(r[at + F.CONSUMER]!, r[at + F.ENDPOINT_ADDRESS]!, r[at + F.CONSUMER_PORTS]!);
       t.prefetch(Int32Array.of(0), 1, 1);
       if (t.core.prefetched === read) hits++;
@@ -81,7 +81,7 @@ describe('prefetching', () => {
       return at;
     });
     for (const [i, at] of flows.entries()) {
-      const read = table.records[at]! ^ table.records[at + F.OCTETS_BACK]!;
+      const read = table.records[at + F.CONSUMER]! ^ table.records[at + F.OCTETS_BACK]!;
       const out = table.hash(1000 + i, 2000, (i << 16) | 443, (2 << 8) | 6);
       assert.equal(table.prefetch(Int32Array.of(out), 1, false), read);
       // As a backend sends it: its own port first.

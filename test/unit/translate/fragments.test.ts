@@ -6,6 +6,7 @@ import {
   ipv4Packet,
   PSH,
   ACK,
+  FIN,
   SYN,
   tcpPacket,
   type UdpFields,
@@ -110,6 +111,20 @@ describe('fragments', () => {
     const reply = s.backendPacket({ payload: 'x'.repeat(500), acked: 36, df: false, id: 9 });
     const back = reassemble(fragments(reply, 300).map((part) => only(s.bench.backend(part)).octets));
     assert.equal((back.readUInt32BE(28) - s.s) | 0, 0);
+  });
+
+  it('of a TCP segment count for what the backend may acknowledge: the header needs no timer any more', () => {
+    for (const order of [
+      [0, 1, 2],
+      [1, 2, 0],
+    ]) {
+      const s = new Stream(bench()).open();
+      const whole = s.clientPacket({ payload: 'x'.repeat(500), flags: ACK | FIN, df: false, id: 9 });
+      const parts = fragments(whole, 220);
+      for (const i of order) s.bench.client(parts[i]!);
+      only(s.reply({ acked: HEADER.length + 501 }));
+      assert.deepEqual(s.bench.pass(1000), []);
+    }
   });
 
   it('of a bare ACK that the header would replace are malformed', () => {

@@ -94,8 +94,18 @@ describe('windows towards the client', () => {
   });
 
   it('are unscaled where one side alone offered a scale', () => {
-    const s = stream().open({ options: scale(3) }, {});
-    assert.equal(segment(only(s.reply({ acked: 0, window: 600 })).octets).window, 564);
+    for (const s of [stream().open({ options: scale(3) }, {}), stream().open({}, { options: scale(3) })]) {
+      assert.equal(segment(only(s.reply({ acked: 0, window: 600 })).octets).window, 564);
+    }
+  });
+
+  it('go by the scales of the new connection that a passed SYN began', () => {
+    const s = stream().established({ options: scale(3) }, { options: scale(3) });
+    const start = 20_000; // within the window of the old one
+    only(s.send({ at: start - 1, flags: SYN, ack: 0, options: scale(3) }));
+    only(s.synAck({ acked: start, options: scale(3) }));
+    only(s.send({ at: start }));
+    assert.equal(segment(only(s.reply({ acked: start, window: 600 })).octets).window, 595);
   });
 
   it('take a scale above 14 as 14 (RFC 7323 section 2.3)', () => {
