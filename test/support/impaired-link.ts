@@ -1,0 +1,166 @@
+/**
+ * A private link between two kernels over bad lines: two network namespaces, a TUN device in each, an impaired line
+ * before both, the gateway's pump between, and a tap on what the provider's kernel is given.
+ */
+import { ImpairedDevice } from '../../src/device/impair.js';
+import type { Impairment, LineCounters } from '../../src/device/impaired-line.js';
+import { TunDevice } from '../../src/device/tun/tun-device.js';
+import { Pump } from '../../src/gateway/pump.js';
+import * as ipv4 from '../../src/wire/ipv4.js';
+import { get32 } from '../../src/wire/octets.js';
+import * as tcp from '../../src/wire/tcp.js';
+import { address, endpoint, link, rule, topology } from './bench.js';
+import { HeaderTap } from './header-tap.js';
+import { Namespaces, type Running } from './namespaces.js';
+import type { StreamReport } from './stream-peer.js';
+
+const CLIENT = '10.0.0.5';
+const ENDPOINT = '10.0.0.9';
+const BACKEND = '10.200.2.4';
+const NAT = '10.200.1.4';
+const PORT = 7002;
+const LINK_ID = 1001;
+const AZURE_HEADER = 36;
+
+export interface LinkOptions {
+  readonly mtu: number;
+  readonly offload: boolean;
+  readonly seed: number;
+  /** Of each direction, on each of the two lines. */
+  readonly impairment: Impairment;
+  /** Segments with the header that are lost on purpose, of each stream. */
+  readonly headersLost?: number;
+  /** net.ipv4.tcp_syncookies of the provider's kernel: 2 is always. */
+  readonly synCookies?: 0 | 1 | 2;
+}
+
+export class ImpairedLink {
+  readonly pump: Pump;
+  readonly tap: HeaderTap;
+  readonly serverFaults: string[] = [];
+  /** Headers lost on purpose. */
+  headersLost = 0;
+  private readonly consumer: ImpairedDevice;
+  private readonly provider: ImpairedDevice;
+  private readonly spaces = new Namespaces();
+  private readonly red: string;
+  private readonly blue: string;
+
+  private constructor(options: LinkOptions) {
+    const { mtu, offload, seed, impairment } = options;
+    this.red = this.spaces.add();
+    this.blue = this.spaces.add();
+    const taken: (TunDevice | ImpairedDevice)[] = [];
+    try {
+      const red = TunDevice.open({ netns: this.red, mtu, offload, addresses: [`${CLIENT}/24`], queueLength: 20_000 });
+      taken.push(red);
+      const blue = TunDevice.open({
+        netns: this.blue,
+        mtu,
+        offload,
+        addresses: [`${BACKEND}/24`],
+        routes: ['10.200.0.0/16'],
+        queueLength: 20_000,
+      });
+      taken.push(blue);
+      this.tap = new HeaderTap(blue, AZURE_HEADER);
+      const roomy = { limit: 20_000, ...impairment };
+      const lose = this.loser(options.headersLost ?? 0);
+      this.consumer = new ImpairedDevice(red, { seed, read: roomy, write: roomy });
+      this.provider = new ImpairedDevice(this.tap, { seed: seed + 1, read: roomy, write: { ...roomy, lose } });
+    } catch (error) {
+      for (const device of taken) device.close();
+      this.spaces.remove();
+      throw error;
+    }
+    const lab = topology(
+      link({
+        natAddresses: [address(NAT)],
+        rules: [rule({ backends: [address(BACKEND)] })],
+        endpoints: [endpoint({ address: address(ENDPOINT), linkId: LINK_ID })],
+      }),
+    );
+    this.pump = new Pump(lab, { maxFlows: 4096 }, () => undefined);
+    this.pump.add(this.consumer, 0, new Int32Array(0));
+    this.pump.add(this.provider, -1, Int32Array.of(address(NAT)));
+  }
+
+  /** The server listens when it is there. */
+  static async up(options: LinkOptions): Promise<ImpairedLink> {
+    const it = new ImpairedLink(options);
+    try {
+      const cookies = `echo ${String(options.synCookies ?? 1)} > /proc/sys/net/ipv4/tcp_syncookies`;
+      await it.spaces.run(it.blue, 'sh', '-c', cookies);
+      const server = it.spaces.node(it.blue, 'stream-peer', 'serve', BACKEND, String(PORT));
+      await server.line();
+      void it.listen(server);
+      return it;
+    } catch (error) {
+      it.down();
+      throw error;
+    }
+  }
+
+  /**
+   * What is wrong with the streams so far: octets, who the header tells of, and the header in every stream exactly one
+   * segment at its start.
+   * @param streams how many there were
+   */
+  faults(streams: number, ...reports: readonly StreamReport[]): string[] {
+    const { tap, serverFaults } = this;
+    const found = [...reports.flatMap((report) => report.faults), ...serverFaults, ...tap.faults];
+    const good = reports.reduce((n, report) => n + report.good, 0);
+    if (good !== streams) found.push(`${good} streams of ${streams} were right`);
+    if (tap.streams.size !== streams) found.push(`the tap saw ${tap.streams.size} streams of ${streams}`);
+    if (tap.withoutHeader > 0) found.push(`${tap.withoutHeader} streams had no whole header`);
+    return found;
+  }
+
+  /** Streams at once, each so many octets both ways. */
+  async run(count: number, octets: number, how: 'speak' | 'listen', seed: number): Promise<StreamReport> {
+    const numbers = [PORT, LINK_ID, count, octets].map(String);
+    const client = this.spaces.node(this.red, 'stream-peer', 'run', ENDPOINT, ...numbers, how, String(seed));
+    return JSON.parse(await client.finished) as StreamReport;
+  }
+
+  /** What became of the packets on both lines, in both directions. */
+  get lines(): LineCounters {
+    const all = [this.consumer.lines, this.provider.lines].flatMap(({ read, write }) => [read, write]);
+    const sum = { ...all[0]! };
+    for (const each of all.slice(1))
+      for (const key of Object.keys(sum) as (keyof LineCounters)[]) sum[key] += each[key];
+    return sum;
+  }
+
+  down(): void {
+    this.pump.close();
+    this.consumer.close();
+    this.provider.close();
+    this.spaces.remove();
+  }
+
+  private async listen(server: Running): Promise<void> {
+    try {
+      for (;;) this.serverFaults.push(await server.line());
+    } catch {
+      // It was killed in the end.
+    }
+  }
+
+  /** Decides on losing the first `most` segments with the header, of each stream. */
+  private loser(most: number): (b: Buffer, ip: number, length: number) => boolean {
+    const lost = new Map<number, number>();
+    return (b, ip, length) => {
+      if (length > 256 || ipv4.protocol(b, ip) !== ipv4.PROTOCOL_TCP) return false;
+      const l4 = ip + ipv4.headerLength(b, ip);
+      const data = l4 + tcp.headerLength(b, l4);
+      if (data + AZURE_HEADER !== ip + length || get32(b, data) !== 0x0d0a0d0a) return false;
+      const port = tcp.sourcePort(b, l4);
+      const n = lost.get(port) ?? 0;
+      if (n >= most) return false;
+      lost.set(port, n + 1);
+      this.headersLost++;
+      return true;
+    };
+  }
+}
