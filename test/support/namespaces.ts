@@ -78,6 +78,7 @@ export class Namespaces {
 }
 
 export class Running {
+  readonly pid: number;
   /** Standard output, once the program has ended well. */
   readonly finished: Promise<string>;
   private readonly child: ChildProcess;
@@ -88,6 +89,7 @@ export class Running {
 
   constructor(child: ChildProcess, what: string) {
     this.child = child;
+    this.pid = child.pid ?? -1;
     let errors = '';
     child.stderr?.on('data', (part: Buffer) => (errors += part.toString()));
     child.stdout?.on('data', (part: Buffer) => {
@@ -126,5 +128,11 @@ export class Running {
 
   kill(): void {
     this.child.kill('SIGKILL');
+  }
+
+  /** Asks it to end, and waits until it has. */
+  async stop(): Promise<void> {
+    this.child.kill('SIGTERM');
+    await this.finished.catch(() => undefined);
   }
 }
