@@ -1,25 +1,41 @@
 /**
- * The translator alone, in memory: packets a second over live flows, new flows a second, memory a flow, and the longest
- * pauses. `npm run bench:core -- --packets=N --runs=N --flows=N`.
+ * The translator alone, in memory: packets a second over live flows, new flows a second, ports up to the last, memory a
+ * flow, and the longest pauses while tables grow and a million flows expire.
+ * `npm run bench:core -- --packets=N --runs=N --flows=N --plot=FILE.svg`.
  *
  * Each packet is made anew before it is translated, by ten aligned stores of its 40 octets of headers; the control does
  * only that, so what translation costs is the difference. Flows are visited in random order, packet slots in turn.
  * Packets come in bursts of 64, as from a device; those of a burst are of different flows.
  */
-import { digits, median, option, report } from './support/measure.js';
+import { writeFileSync } from 'node:fs';
+import { PortPool } from '../src/flow/port-pool.js';
+import { curves } from './support/curves.js';
+import { digits, median, option, report, textOption } from './support/measure.js';
 import { IDLE_MS, Lab } from './support/lab.js';
 import { HEADERS, Random } from './support/traffic.js';
 
 const packets = option('packets', 2_000_000);
 const runs = option('runs', 5);
-const most = option('flows', 1_000_000);
+const most = option('flows', 4_000_000);
+const plotFile = textOption('plot', '');
 
 /** Packets a burst: what the gateway reads from a device at a time. */
 const BURST = 64;
 const SLOTS = 1024;
-const SLOT = 2048;
 const HEADER_WORDS = HEADERS / 4;
-const SIZES = [40, 512, 1500] as const;
+const FLOWS = [1_000, 10_000, 100_000, 1_000_000, 4_000_000];
+/** Octets of an IPv4 packet; the last is what a kernel with segmentation offload hands over. */
+const SIZES = [40, 64, 512, 1500, 65_535];
+/** With how many flows all sizes are measured; with other numbers, the first and that of an Ethernet frame. */
+const ALL_SIZES_AT = 10_000;
+const EVERYWHERE = [40, 1500];
+/** How many flows expire together. */
+const EXPIRING = 1_000_000;
+/** For packets that are not measured. */
+const ROOM = 2048;
+
+/** Octets from one packet to the next: whole cache lines, with the first packet's place varying as a device's does. */
+const slotOf = (length: number): number => Math.max(2048, (length + 127) & ~63);
 
 const seconds = (since: bigint): number => Number(process.hrtime.bigint() - since) / 1e9;
 
@@ -27,6 +43,7 @@ const seconds = (since: bigint): number => Number(process.hrtime.bigint() - sinc
 class Passing {
   readonly lab: Lab;
   private readonly flows: number;
+  private readonly slotOctets: number;
   private readonly words: Int32Array;
   private readonly headers: Int32Array;
   private readonly base: number;
@@ -36,9 +53,10 @@ class Passing {
 
   constructor(flows: number, length: number) {
     this.flows = flows;
-    this.lab = new Lab((SLOTS + 1) * SLOT, flows);
+    this.slotOctets = slotOf(length);
+    this.lab = new Lab((SLOTS + 1) * this.slotOctets, flows);
     const { slab, room } = this.lab;
-    this.base = room + SLOT;
+    this.base = room + this.slotOctets;
     this.words = new Int32Array(slab.buffer, slab.byteOffset, slab.length >> 2);
     for (let f = 0; f < flows; f++) this.lab.open(f);
     const order = Uint32Array.from({ length: flows }, (_, i) => i);
@@ -61,14 +79,14 @@ class Passing {
    * @returns seconds for `n` packets of `length` octets
    */
   run(n: number, length: number, translated: boolean): number {
-    const { words, headers, base, flows, burst } = this;
+    const { words, headers, base, flows, burst, slotOctets } = this;
     const { t } = this.lab;
     let { visit, slot } = this;
     let verdicts = 0;
     const started = process.hrtime.bigint();
     for (let i = 0; i < n; i += BURST) {
       for (let k = 0; k < BURST; k++) {
-        const at = base + slot * SLOT;
+        const at = base + slot * slotOctets;
         const from = visit * HEADER_WORDS;
         for (let w = 0; w < HEADER_WORDS; w++) words[(at >> 2) + w] = headers[from + w]!;
         burst[k] = at;
@@ -98,7 +116,8 @@ interface Rate {
 }
 
 function rates(flows: number): Rate[] {
-  return SIZES.map((octets) => {
+  const sizes = flows === ALL_SIZES_AT ? SIZES : EVERYWHERE;
+  return sizes.map((octets) => {
     const passing = new Passing(flows, octets);
     const work: number[] = [];
     const control: number[] = [];
@@ -122,7 +141,7 @@ function opening(flows: number): {
   tableOctetsPerFlow: number;
   rssPerFlow: number;
 } {
-  const passing = new Lab(SLOT, flows);
+  const passing = new Lab(ROOM, flows);
   const { t, room } = passing;
   const before = process.memoryUsage().rss;
   let longest = 0;
@@ -148,7 +167,7 @@ function opening(flows: number): {
 
 /** All flows idle out together. */
 function expiry(flows: number): { totalMs: number; calls: number; longestMs: number } {
-  const lab = new Lab(SLOT, flows);
+  const lab = new Lab(ROOM, flows);
   for (let f = 0; f < flows; f++) lab.open(f);
   let longestMs = 0;
   let totalMs = 0;
@@ -165,9 +184,31 @@ function expiry(flows: number): { totalMs: number; calls: number; longestMs: num
   return { totalMs, calls, longestMs };
 }
 
-const measured = [1_000, 10_000, 100_000, 1_000_000].filter((n) => n <= most).flatMap(rates);
-const opened = Array.from({ length: runs }, () => opening(most));
-const expired = Array.from({ length: runs }, () => expiry(most));
+/** One pool, from its first port to its last. @returns nanoseconds an allocation, of the first and the last thousand */
+function ports(): { first: number; last: number } {
+  const pool = new PortPool(1024, 64_000, 1);
+  const of = (n: number): number => {
+    const from = process.hrtime.bigint();
+    for (let i = 0; i < n; i++) if (pool.allocate(0) < 0) throw new Error('the pool ended before its last port');
+    return (seconds(from) / n) * 1e9;
+  };
+  // Once through, so that both are compiled code's; then every port comes back.
+  of(64_000);
+  if (pool.allocate(0) >= 0) throw new Error('the pool gave a port too many');
+  for (let port = 1024; port < 65_024; port++) pool.free(port, 0);
+  const first = of(1000);
+  of(62_000);
+  const last = of(1000);
+  if (pool.allocate(0) >= 0) throw new Error('the pool gave a port too many');
+  return { first, last };
+}
+
+const measured = FLOWS.filter((n) => n <= most).flatMap(rates);
+const repeat = <T>(make: () => T): T[] => Array.from({ length: runs }, make);
+const opened = repeat(() => opening(most));
+const expiring = Math.min(EXPIRING, most);
+const expired = repeat(() => expiry(expiring));
+const ported = repeat(ports);
 const result = {
   rates: measured,
   opening: {
@@ -177,26 +218,37 @@ const result = {
     tableOctetsPerFlow: median(opened.map((o) => o.tableOctetsPerFlow)),
     rssPerFlow: median(opened.map((o) => o.rssPerFlow)),
   },
+  ports: { firstNs: median(ported.map((p) => p.first)), lastNs: median(ported.map((p) => p.last)) },
   expiry: {
-    flows: most,
+    flows: expiring,
     totalMs: median(expired.map((e) => e.totalMs)),
     longestMs: median(expired.map((e) => e.longestMs)),
   },
 };
+if (plotFile !== '') {
+  const lines = EVERYWHERE.map((octets) => ({
+    name: `${String(octets)} octets`,
+    points: measured.filter((m) => m.octets === octets).map((m) => ({ x: m.flows, y: m.nsPerPacket })),
+  }));
+  writeFileSync(plotFile, curves('Cost of a translated packet in memory', 'live flows', 'ns a packet', lines));
+}
+const grouped = (n: number): string => n.toLocaleString('en-US');
 report(
   [
     ['in memory', 'Mpkt/s', 'ns a packet', 'of it the control'],
     ...measured.map((m) => [
-      `${String(m.flows)} flows, ${String(m.octets)} octets`,
+      `${grouped(m.flows)} flows, ${grouped(m.octets)} octets`,
       digits(m.perSecond / 1e6),
       digits(m.nsPerPacket),
       digits(m.controlNs),
     ]),
-    ['new flows: millions a second', digits(result.opening.perSecond / 1e6), '', ''],
-    ['new flows: longest call, ms', digits(result.opening.longestMs), '', ''],
+    [`new flows, up to ${grouped(most)}: millions a second`, digits(result.opening.perSecond / 1e6), '', ''],
+    ['new flows: longest call while tables grow, ms', digits(result.opening.longestMs), '', ''],
     ['tables: octets a flow', digits(result.opening.tableOctetsPerFlow), '', ''],
     ['resident memory: octets a flow', digits(result.opening.rssPerFlow), '', ''],
-    ['expiry: ms in all', digits(result.expiry.totalMs), '', ''],
+    ['ports of a pool, the first thousand: ns each', digits(result.ports.firstNs), '', ''],
+    ['ports of a pool, the last thousand: ns each', digits(result.ports.lastNs), '', ''],
+    [`expiry of ${grouped(expiring)} flows: ms in all`, digits(result.expiry.totalMs), '', ''],
     ['expiry: longest call, ms', digits(result.expiry.longestMs), '', ''],
   ],
   result,

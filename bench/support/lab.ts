@@ -15,13 +15,13 @@ const SERVER_ISN = 5000;
 /** Idle limit of every flow in these benchmarks, in milliseconds. */
 export const IDLE_MS = 300_000;
 
-/** 16 private endpoints in front of 4 backends; 8 NAT addresses, so two million flows fit. */
+/** 16 private endpoints in front of 4 backends; 24 NAT addresses, so six million flows fit. */
 export const topology: Topology = {
   networks: ['bench'],
   links: [
     {
       name: 'bench',
-      natAddresses: Array.from({ length: 8 }, (_, i) => 0xc6120001 + i),
+      natAddresses: Array.from({ length: 24 }, (_, i) => 0xc6120001 + i),
       natPortFirst: 1024,
       natPortCount: 64000,
       proxy: { dialect: 'azure' },

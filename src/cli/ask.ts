@@ -1,6 +1,7 @@
 /** Asks a running gateway, once or every second, and prints the answer. */
 import { setTimeout } from 'node:timers/promises';
 import { ControlClient, findSocket } from '../gateway/control-client.js';
+import { LiveView } from './live-view.js';
 
 export interface AskFlags {
   readonly json?: true;
@@ -9,32 +10,50 @@ export interface AskFlags {
 }
 
 const PERIOD_MS = 1000;
-/** Clears the screen and goes to its top (ECMA-48 ED, CUP). */
-const CLEAR = '\u001b[2J\u001b[H';
+
+/** What was answered the time before; its numbers and the newer ones give rates. */
+export interface Before<T> {
+  readonly answer: T;
+  /** Between the two. */
+  readonly seconds: number;
+}
 
 /**
- * @param text of an answer, for people
+ * @param text of an answer, for people; with what was answered before while it is watched
  * @throws CulvertError CONTROL_*
  */
-export async function ask(
+export async function ask<T>(
   lab: string | undefined,
   flags: AskFlags,
   request: object,
-  text: (answer: unknown) => string,
+  text: (answer: T, before?: Before<T>) => string,
 ): Promise<void> {
   const client = await ControlClient.connect(findSocket(lab, flags.runDir));
+  const view =
+    flags.watch === true && flags.json !== true && process.stdout.isTTY ? new LiveView(process.stdout) : null;
   try {
+    let before: { readonly answer: T; readonly at: number } | undefined;
     for (;;) {
-      const answer = await client.ask(request);
+      const answer = (await client.ask(request)) as T;
+      const at = performance.now();
       if (flags.watch !== true) {
         process.stdout.write(flags.json === true ? `${JSON.stringify(answer, null, 2)}\n` : text(answer));
         return;
       }
-      const clear = process.stdout.isTTY ? CLEAR : '';
-      process.stdout.write(flags.json === true ? `${JSON.stringify(answer)}\n` : clear + text(answer));
+      if (flags.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+      else {
+        const shown = text(answer, {
+          answer: before?.answer ?? answer,
+          seconds: before === undefined ? 1 : (at - before.at) / 1000,
+        });
+        if (view === null) process.stdout.write(`${shown}\n`);
+        else view.draw(shown);
+      }
+      before = { answer, at };
       await setTimeout(PERIOD_MS);
     }
   } finally {
+    view?.close();
     client.close();
   }
 }

@@ -28,3 +28,11 @@ export function span(ms: number): string {
   const hours = Math.floor(seconds / 3600);
   return hours < 48 ? `${String(hours)} h` : `${String(Math.floor(hours / 24))} d`;
 }
+
+/** By how much a number grew in a second; 0 for one that was not there before. */
+export const perSecond = (now: number, before: number | undefined, seconds: number): number =>
+  before === undefined ? 0 : Math.max(0, (now - before) / seconds);
+
+/** The same of octets, to read. */
+export const octetsPerSecond = (now: number, before: number | undefined, seconds: number): string =>
+  `${octets(Math.round(perSecond(now, before, seconds)))}/s`;

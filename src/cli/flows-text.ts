@@ -1,10 +1,21 @@
 /** Live flows for people. */
-import type { FlowReport } from '../gateway/flow-report.js';
-import { columns, octets, span } from './columns.js';
+import type { FlowReport, FlowStatus } from '../gateway/flow-report.js';
+import type { Before } from './ask.js';
+import { columns, octets, octetsPerSecond, span } from './columns.js';
 
-export function flowsText(report: FlowReport): string {
+/** @param before what it was some time ago: rates are shown too then */
+export function flowsText(report: FlowReport, before?: Before<FlowReport>): string {
   const head = `${report.live} live flows, ${report.matching} asked for, ${report.flows.length} shown\n`;
   if (report.flows.length === 0) return head;
+  const known = new Map(before?.answer.flows.map((flow) => [keyOf(flow), flow]));
+  const ratesOf = (flow: FlowStatus): string[] => {
+    if (before === undefined) return [];
+    const then = known.get(keyOf(flow));
+    return [
+      octetsPerSecond(flow.octetsOut, then?.octetsOut, before.seconds),
+      octetsPerSecond(flow.octetsBack, then?.octetsBack, before.seconds),
+    ];
+  };
   const table = columns(
     [
       'protocol',
@@ -18,6 +29,7 @@ export function flowsText(report: FlowReport): string {
       'header',
       'out',
       'back',
+      ...(before === undefined ? [] : ['rate out', 'rate back']),
       'idle',
     ],
     report.flows.map((f) => [
@@ -32,8 +44,13 @@ export function flowsText(report: FlowReport): string {
       f.header,
       octets(f.octetsOut),
       octets(f.octetsBack),
+      ...ratesOf(f),
       span(f.idleMs),
     ]),
   );
   return `${head}\n${table}\n`;
 }
+
+/** A NAT port serves one flow to a backend at a time. */
+const keyOf = ({ protocol, consumer, nat, backend }: FlowStatus): string =>
+  [protocol, consumer, nat, backend].join(' ');

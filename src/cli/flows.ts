@@ -1,6 +1,5 @@
 /** `culvert flows`: the live flows of a running gateway, the busiest first. */
 import { InvalidArgumentError, type Command } from 'commander';
-import type { FlowReport } from '../gateway/flow-report.js';
 import { parseAddress } from '../wire/address.js';
 import type { AskFlags } from './ask.js';
 
@@ -25,14 +24,14 @@ export function registerFlows(program: Command): void {
     .option('--address <address>', 'only flows with this consumer, endpoint, NAT address or backend', address)
     .option('--port <port>', 'only flows with this port on any side', whole(1, 65535))
     .option('--json', 'print JSON')
-    .option('--watch', 'again every second, until interrupted')
+    .option('--watch', 'again every second, with rates, until Ctrl-C; on a terminal in place')
     .option('--run-dir <folder>', 'as given to culvert up')
     .addHelpText('after', HELP)
     .action(async (lab: string | undefined, flags: FlowsFlags) => {
       const [{ ask }, { flowsText }] = await Promise.all([import('./ask.js'), import('./flows-text.js')]);
       const { top, address: wanted, port } = flags;
       const filter = { ...(wanted === undefined ? {} : { address: wanted }), ...(port === undefined ? {} : { port }) };
-      await ask(lab, flags, { command: 'flows', top, ...filter }, (answer) => flowsText(answer as FlowReport));
+      await ask(lab, flags, { command: 'flows', top, ...filter }, flowsText);
     });
 }
 

@@ -1,10 +1,24 @@
 /** The status of a gateway for people. */
-import type { GatewayStatus } from '../gateway/status.js';
-import { columns, octets, span } from './columns.js';
+import type { GatewayStatus, NetworkStatus } from '../gateway/status.js';
+import type { Before } from './ask.js';
+import { columns, octets, octetsPerSecond, perSecond, span } from './columns.js';
 
-export function statusText(s: GatewayStatus): string {
+/** @param before what it was some time ago: rates are shown too then */
+export function statusText(s: GatewayStatus, before?: Before<GatewayStatus>): string {
+  const ratesOf = ({ name, counters }: NetworkStatus): string[] => {
+    if (before === undefined) return [];
+    const then = before.answer.networks.find((each) => each.name === name)?.counters;
+    return [
+      octetsPerSecond(counters.readOctets, then?.readOctets, before.seconds),
+      octetsPerSecond(counters.writtenOctets, then?.writtenOctets, before.seconds),
+    ];
+  };
+  const busy =
+    before === undefined
+      ? ''
+      : ` (${(100 * perSecond(s.cpuSeconds, before.answer.cpuSeconds, before.seconds)).toFixed(0)} %)`;
   const parts = [
-    `${s.lab}, process ${s.pid}, up ${span(s.uptimeSeconds * 1000)}, CPU ${s.cpuSeconds.toFixed(1)} s, ` +
+    `${s.lab}, process ${s.pid}, up ${span(s.uptimeSeconds * 1000)}, CPU ${s.cpuSeconds.toFixed(1)} s${busy}, ` +
       `memory ${octets(s.residentOctets)}${s.metricsPort === null ? '' : `, metrics on port ${s.metricsPort}`}`,
     columns(
       [
@@ -17,6 +31,7 @@ export function statusText(s: GatewayStatus): string {
         'packets out',
         'octets in',
         'octets out',
+        ...(before === undefined ? [] : ['rate in', 'rate out']),
         'lost',
       ],
       s.networks.map((n) => [
@@ -29,6 +44,7 @@ export function statusText(s: GatewayStatus): string {
         n.counters.writtenPackets,
         octets(n.counters.readOctets),
         octets(n.counters.writtenOctets),
+        ...ratesOf(n),
         n.lost + n.counters.writeErrors,
       ]),
     ),

@@ -27,7 +27,7 @@ export class HashIndex {
 
   /** @param capacity slots to begin with, a power of two */
   constructor(capacity: number) {
-    this.table = new Int32Array(capacity * 2);
+    this.table = tableOf(capacity);
     this.mask = capacity - 1;
   }
 
@@ -120,7 +120,7 @@ export class HashIndex {
     this.oldCount = this.count;
     this.movedTo = 0;
     const capacity = (this.mask + 1) * 2;
-    this.table = new Int32Array(capacity * 2); // zero pages of the kernel: not touched before they are used
+    this.table = tableOf(capacity);
     this.mask = capacity - 1;
     this.moveSome();
   }
@@ -144,6 +144,12 @@ export class HashIndex {
     if (this.oldCount === 0) this.old = null;
   }
 }
+
+/**
+ * Zero pages of the kernel, not touched before they are used; and shared memory, which is not counted as garbage-to-be: an
+ * ordinary buffer of this size makes V8 collect at once.
+ */
+const tableOf = (capacity: number): Int32Array => new Int32Array(new SharedArrayBuffer(capacity * 8));
 
 function place(table: Int32Array, mask: number, hash: number, stored: number): void {
   let i = hash & mask;
