@@ -38,6 +38,8 @@ export const STATUS = 7;
 export const DELTAS = 8;
 /** S: the client's initial sequence number + 1. */
 export const START = 9;
+/** Of UDP, which has no S: `Tables.healthGeneration` when the health of the flow's backend was last looked at. */
+export const HEALTH = 9;
 /** Last window fields: client's << 16 | server's. */
 export const WINDOWS = 10;
 /** Milliseconds, modulo 2^32, of the last packet. */

@@ -37,6 +37,7 @@ export const REASONS = [
   ['not-approved', 'the private endpoint’s connection is not approved'],
   ['no-rule', 'no load-balancing rule for this protocol and port'],
   ['no-backend', 'the rule has no backend'],
+  ['no-healthy-backend', 'every backend of the rule fails its health probe'],
   ['nsg-denied', 'a network security group denies the connection'],
   ['service-limit', 'no backend address is left for another adopted service'],
   ['nat-exhausted', 'every NAT port towards this backend is in use or held'],

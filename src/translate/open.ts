@@ -12,6 +12,7 @@ const SERVICE_LIMIT = drop('service-limit');
 const NOT_APPROVED = drop('not-approved');
 const NO_RULE = drop('no-rule');
 const NO_BACKEND = drop('no-backend');
+const NO_HEALTHY_BACKEND = drop('no-healthy-backend');
 const NSG_DENIED = drop('nsg-denied');
 const NAT_EXHAUSTED = drop('nat-exhausted');
 const FLOW_LIMIT = drop('flow-limit');
@@ -50,6 +51,7 @@ export function openFlow(
   const rule = c.tables.rule(link, protocol, port);
   if (rule === undefined) return NO_RULE;
   if (rule.backends.length === 0) return NO_BACKEND;
+  if (rule.closed) return NO_HEALTHY_BACKEND;
   const backend = c.tables.backend(rule, endpoint, protocol, source, ports >>> 16, port);
 
   const flows = c.flows;
@@ -96,8 +98,19 @@ export function openFlow(
   r[at + F.STATUS] = state | (rule.tcpReset ? F.RESET_ON_IDLE : 0) | (headerLength << F.HEADER_SHIFT);
   flows.link(f);
   flows.wheel.set(f, c.now + c.limitMs(f));
-  if (protocol === 17) c.counters.flowsUdp++;
-  else if (state === F.MIDSTREAM) c.counters.flowsMidstream++;
+  if (protocol === 17) {
+    r[at + F.HEALTH] = c.tables.healthGeneration;
+    c.counters.flowsUdp++;
+  } else if (state === F.MIDSTREAM) c.counters.flowsMidstream++;
   else c.counters.flowsTcp++;
   return f;
+}
+
+/** Whether a flow's backend is down by its probes: what begins anew goes to another, by a flow of its own. */
+export function backendIsDown(c: Core, f: number): boolean {
+  const { r, tables } = c;
+  const at = f * F.STRIDE;
+  const { link } = tables.endpoints[r[at + F.ENDPOINT]!]!;
+  const rule = tables.rule(link, r[at + F.CONSUMER_SCOPE]! & 0xff, r[at + F.CONSUMER_PORTS]! & 0xffff);
+  return rule !== undefined && tables.isDown(rule, r[at + F.BACKEND]!);
 }

@@ -2,13 +2,14 @@
  * What the packet path looks up when a flow begins: endpoints by network and address, rules by protocol and port,
  * backends by consistent hash, and the port pools. Built from a Topology; written only by the control side.
  */
+import { healthyTable } from '../balance/healthy.js';
 import { maglevTable } from '../balance/maglev.js';
 import { mix, tupleHash } from '../flow/hash.js';
 import { PortPool } from '../flow/port-pool.js';
 import { headerTemplate, type HeaderTemplate } from '../wire/proxy/index.js';
 import { dialectOf } from './dialects.js';
 import { compileSecurity, type Security } from './security.js';
-import type { Distribution, EndpointSpec, LinkSpec, RuleSpec, Topology } from './topology.js';
+import type { Distribution, EndpointSpec, LinkSpec, ProbeRef, RuleSpec, Topology } from './topology.js';
 
 export interface Rule {
   readonly protocol: number;
@@ -16,8 +17,15 @@ export interface Rule {
   readonly backendPort: number;
   /** int32 addresses. */
   readonly backends: Int32Array;
-  /** Indexes into `backends` by hash; null where there is but one. */
+  /** Indexes into `backends` by hash, whatever their health; null where there is but one. */
   readonly maglev: Uint16Array | null;
+  /** The same of those that take new flows. */
+  table: Uint16Array | null;
+  /** By index: 1 for a backend that takes new flows. */
+  readonly up: Uint8Array;
+  /** No backend takes new flows. */
+  closed: boolean;
+  readonly probe: ProbeRef | null;
   readonly distribution: Distribution;
   readonly idleMs: number;
   readonly tcpReset: boolean;
@@ -82,6 +90,13 @@ export class Tables {
   private readonly udpPools = new Map<number, NatPool[]>();
   /** Octets by endpoint: `2 * index` from its consumers, `2 * index + 1` to them; doubles, so that they never wrap. */
   octets = new Float64Array(16);
+  /**
+   * Changes with the health of any backend; never 0 once there was a change. A UDP flow keeps the value that it was last
+   * looked at with, so that nothing is looked up per packet.
+   */
+  healthGeneration = 0;
+  /** By probe: the backends (int32) that are down; what is not in it is up. */
+  private readonly down = new Map<string, Set<number>>();
   private readonly byAddress: Map<number, Endpoint>[] = [];
   private readonly seed: number;
 
@@ -100,7 +115,7 @@ export class Tables {
       spec,
       natAddresses: Int32Array.from(spec.natAddresses),
       draining: [],
-      rules: compileRules(spec),
+      rules: this.compileRules(spec),
       security: compileSecurity(spec.security),
     };
     this.links.push(link);
@@ -140,13 +155,86 @@ export class Tables {
     return link.rules.get((protocol << 16) | port) ?? link.rules.get(protocol << 16);
   }
 
-  /** The backend for a consumer's tuple; the rule has at least one. */
+  /** The backend for a consumer's tuple; the rule is not closed. */
   backend(rule: Rule, e: Endpoint, protocol: number, source: number, sourcePort: number, port: number): number {
-    if (rule.maglev === null) return rule.backends[0]!;
+    const { table } = rule;
+    if (table === null) return rule.backends[0]!;
     const five = rule.distribution === 'Default';
     const scope = rule.distribution === 'SourceIP' ? 0 : protocol;
     const hash = tupleHash(source, five ? sourcePort : 0, e.address, five ? port : 0, scope, mix(e.index + 1));
-    return rule.backends[rule.maglev[(hash >>> 0) % rule.maglev.length]!]!;
+    return rule.backends[table[(hash >>> 0) % table.length]!]!;
+  }
+
+  /**
+   * Tells the health of a backend, for new flows of every rule with this probe. Established TCP flows stay; UDP flows,
+   * and connections whose SYN has no answer yet, move with their next packet (open.ts).
+   * @param probe as `ProbeRef.name`
+   * @param backend address, int32 or unsigned
+   */
+  setHealth(probe: string, backend: number, up: boolean): void {
+    const address = backend | 0;
+    let down = this.down.get(probe);
+    if (down === undefined) this.down.set(probe, (down = new Set()));
+    if (up === !down.has(address)) return;
+    if (up) down.delete(address);
+    else down.add(address);
+    for (const link of this.links) {
+      for (const rule of link.rules.values()) if (rule.probe?.name === probe) this.weigh(rule);
+    }
+    this.healthGeneration = (this.healthGeneration + 1) & 0x7fff_ffff || 1;
+  }
+
+  /** Forgets what was told of a probe's backend: it is up. */
+  forgetHealth(probe: string, backend: number): void {
+    this.setHealth(probe, backend, true);
+    if (this.down.get(probe)?.size === 0) this.down.delete(probe);
+  }
+
+  /**
+   * Whether any rule opens new flows to a backend.
+   * @param backend address, int32 or unsigned
+   */
+  serves(backend: number): boolean {
+    const address = backend | 0;
+    return this.links.some((link) =>
+      [...link.rules.values()].some(
+        (rule) => !rule.closed && rule.backends.includes(address) && !this.isDown(rule, address),
+      ),
+    );
+  }
+
+  /** Whether a backend of this rule is down, and so not for new flows. A rule whose backends it left long ago says no. */
+  isDown(rule: Rule, backend: number): boolean {
+    const { backends } = rule;
+    for (let i = 0; i < backends.length; i++) if (backends[i] === backend) return rule.up[i] === 0;
+    return false;
+  }
+
+  /** What new flows of a rule may go to, by what is known of its backends' health. */
+  private weigh(rule: Rule): void {
+    const down = rule.probe === null ? undefined : this.down.get(rule.probe.name);
+    let healthy = 0;
+    for (let i = 0; i < rule.backends.length; i++) {
+      rule.up[i] = down?.has(rule.backends[i]!) === true ? 0 : 1;
+      healthy += rule.up[i]!;
+    }
+    if (healthy === 0 && rule.probe?.noHealthyBackends === 'AllProbedUp') {
+      rule.up.fill(1);
+      healthy = rule.backends.length;
+    }
+    rule.closed = healthy === 0;
+    const all = rule.maglev === null || healthy === 0 || healthy === rule.backends.length;
+    rule.table = all ? rule.maglev : healthyTable(rule.maglev, rule.up);
+  }
+
+  private compileRules(spec: LinkSpec): Map<number, Rule> {
+    const rules = new Map<number, Rule>();
+    for (const r of spec.rules) rules.set((r.protocol << 16) | r.frontendPort, compileRule(r));
+    if (spec.destination !== null) {
+      for (const protocol of [6, 17] as const) rules.set(protocol << 16, directRule(spec, protocol));
+    }
+    for (const rule of rules.values()) this.weigh(rule);
+    return rules;
   }
 
   /**
@@ -212,7 +300,7 @@ export class Tables {
 
   private update(link: Link, spec: LinkSpec): void {
     link.spec = spec;
-    link.rules = compileRules(spec);
+    link.rules = this.compileRules(spec);
     link.security = compileSecurity(spec.security);
     this.giveNatAddresses(link, spec.natAddresses);
   }
@@ -249,21 +337,17 @@ const text = (proxy: LinkSpec['proxy']): string =>
   JSON.stringify(proxy, (_, value: unknown) => (value instanceof Uint8Array ? [...value] : value));
 const sameProxy = (a: LinkSpec['proxy'], b: LinkSpec['proxy']): boolean => text(a) === text(b);
 
-function compileRules(spec: LinkSpec): Map<number, Rule> {
-  const rules = new Map<number, Rule>();
-  for (const r of spec.rules) rules.set((r.protocol << 16) | r.frontendPort, compileRule(r));
-  if (spec.destination !== null) {
-    for (const protocol of [6, 17] as const) rules.set(protocol << 16, directRule(spec, protocol));
-  }
-  return rules;
-}
-
 function compileRule(spec: RuleSpec): Rule {
+  const maglev = spec.backends.length > 1 ? maglevTable(spec.backends) : null;
   return {
     protocol: spec.protocol,
     backendPort: spec.frontendPort === 0 ? 0 : spec.backendPort,
     backends: Int32Array.from(spec.backends),
-    maglev: spec.backends.length > 1 ? maglevTable(spec.backends) : null,
+    maglev,
+    table: maglev,
+    up: new Uint8Array(spec.backends.length),
+    closed: false,
+    probe: spec.probe ?? null,
     distribution: spec.distribution,
     idleMs: spec.idleTimeoutMs,
     tcpReset: spec.tcpReset,

@@ -13,7 +13,7 @@ import { distance } from '../wire/seq.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 import * as insertion from './insertion.js';
-import { openFlow } from './open.js';
+import { backendIsDown, openFlow } from './open.js';
 import { tcpToConsumer, tcpToProvider } from './rewrite.js';
 import { blankFastOpen, blankMptcp, readScale, readScaleOffer, refusedOptions } from './tcp-options.js';
 
@@ -235,6 +235,13 @@ function clientSyn(
         c.kill(f);
         f = -1;
       }
+    } else if (
+      (r[at + F.START] !== start || state === F.MIDSTREAM || state === F.SYN_SENT || isRefused(c, at)) &&
+      backendIsDown(c, f)
+    ) {
+      // A new connection, or one that has no answer: it is not bound to a backend that fails its probes.
+      c.kill(f);
+      f = -1;
     } else if (r[at + F.START] !== start || state === F.MIDSTREAM) {
       restart(c, f, start);
     } else if (state === F.CLOSING) {

@@ -8,6 +8,14 @@ export interface Topology {
 /** How many parts of the consumer's tuple choose the backend: 5 (`Default`), 2 (`SourceIP`), 3 (`SourceIPProtocol`). */
 export type Distribution = 'Default' | 'SourceIP' | 'SourceIPProtocol';
 
+/** How a rule's backends are probed (Azure: a load balancer's `probes`). */
+export interface ProbeRef {
+  /** Unique in the topology; what the health of backends is told by. */
+  readonly name: string;
+  /** With no healthy backend: `AllProbedDown` opens no new flows, `AllProbedUp` opens them to all backends. */
+  readonly noHealthyBackends: 'AllProbedDown' | 'AllProbedUp';
+}
+
 export interface RuleSpec {
   readonly protocol: 6 | 17;
   /** 0: all ports, backendPort ignored. */
@@ -18,6 +26,8 @@ export interface RuleSpec {
   readonly idleTimeoutMs: number;
   /** Whether both sides get a RST when the flow ends for idleness. */
   readonly tcpReset: boolean;
+  /** Absent: its backends are always healthy. */
+  readonly probe?: ProbeRef;
 }
 
 export interface EndpointSpec {

@@ -25,7 +25,7 @@ import * as established from './established.js';
 import { FRAGMENT_MALFORMED, FRAGMENT_TIMEOUT, Fragments, PROVIDER_SIDE } from './fragments.js';
 import * as icmp from './icmp.js';
 import { fireHeaderTimer } from './insertion.js';
-import { openFlow } from './open.js';
+import { backendIsDown, openFlow } from './open.js';
 import { DEFAULT_OPTIONS, type TranslatorOptions } from './options.js';
 import { prefetch } from './prefetch.js';
 import { sendIdleResets } from './reset.js';
@@ -256,6 +256,7 @@ export class Translator {
     const destination = ipv4.destination(b, ip);
     let f = c.flows.find(source, destination, ports, (network << 8) | ipv4.PROTOCOL_UDP);
     if (f >= 0 && !c.flows.forward) return NO_FLOW;
+    if (f >= 0 && c.r[f * F.STRIDE + F.HEALTH] !== c.tables.healthGeneration) f = this.healthyUdp(f);
     if (f < 0) {
       f = openFlow(c, network, ipv4.PROTOCOL_UDP, source, destination, ports, F.UDP);
       if (f < 0) return f;
@@ -265,6 +266,17 @@ export class Translator {
     c.r[at + F.SEEN] = c.now | 0;
     udpToProvider(c, ip, l4, at);
     return tcp.send(c, ip, end, at, TO_PROVIDER);
+  }
+
+  /** A UDP flow of a backend that is down ends; its datagram begins another. @returns the flow if it stays, or -1 */
+  private healthyUdp(f: number): number {
+    const c = this.core;
+    if (backendIsDown(c, f)) {
+      c.kill(f);
+      return -1;
+    }
+    c.r[f * F.STRIDE + F.HEALTH] = c.tables.healthGeneration;
+    return f;
   }
 
   private consumerFragment(ip: number, end: number, total: number, network: number): number {
