@@ -64,6 +64,22 @@ export function statusText(s: GatewayStatus, before?: Before<GatewayStatus>): st
       ),
     ),
   ];
+  if (s.probes.length > 0) {
+    parts.push(
+      columns(
+        ['load balancer', 'probe', 'protocol', 'backend', 'health', 'since', 'reason'],
+        s.probes.map((p) => [
+          p.loadBalancer,
+          p.probe,
+          p.protocol,
+          `${p.backend}:${String(p.port)}`,
+          p.health,
+          `${span(Date.now() - Date.parse(p.since))} ago`,
+          p.reason ?? '-',
+        ]),
+      ),
+    );
+  }
   const ports = s.natPorts.filter((use) => use.inUse + use.held > 0);
   if (ports.length > 0) {
     parts.push(

@@ -1,8 +1,9 @@
 /** Resources to the translator's plain data. */
 import { effectiveIdleMs } from '../service/idle.js';
-import type { LoadBalancingRule, PrivateLinkService, ResourceModel } from '../service/resources.js';
+import { probeName } from '../service/load-balancer.js';
+import type { LoadBalancer, LoadBalancingRule, PrivateLinkService, ResourceModel } from '../service/resources.js';
 import { securityOf } from '../service/service-security.js';
-import type { EndpointSpec, LinkSpec, RuleSpec, Topology } from '../translate/topology.js';
+import type { EndpointSpec, LinkSpec, ProbeRef, RuleSpec, Topology } from '../translate/topology.js';
 import type { TranslationSettings } from './model.js';
 
 const TCP = 6;
@@ -28,10 +29,19 @@ function rulesOf(service: PrivateLinkService, model: ResourceModel, settings: Tr
         distribution: rule.loadDistribution,
         idleTimeoutMs: (protocol === TCP ? settings.tcpEstablishedMs : settings.udpMs) ?? idleMs,
         tcpReset: rule.enableTcpReset,
+        ...probeOf(rule, balancer),
       });
     }
   }
   return specs;
+}
+
+function probeOf(rule: LoadBalancingRule, balancer: LoadBalancer): { readonly probe?: ProbeRef } {
+  const probe = balancer.probes.get(rule.probe ?? '');
+  if (probe === undefined) return {};
+  return {
+    probe: { name: probeName(balancer.name, probe.name), noHealthyBackends: probe.noHealthyBackendsBehavior },
+  };
 }
 
 /** @param model without mistakes */

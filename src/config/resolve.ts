@@ -143,6 +143,7 @@ class Resolver {
         name: probe,
         ...value,
         requestPath: value.requestPath ?? null,
+        probeThreshold: value.probeThreshold ?? null,
       })),
       rules,
     };

@@ -99,7 +99,16 @@ const probe = z.strictObject({
   port: whole(1, 65535, 'The port to probe.'),
   requestPath: z.string().optional().meta({ description: 'Http and Https only.' }),
   intervalInSeconds: whole(5, 2_147_483, 'Time between probes.').default(15),
-  numberOfProbes: whole(1, 100, 'Failures in a row that take a backend out.').default(2),
+  numberOfProbes: whole(1, 100, 'Probes in a row without an answer that take a backend out.').default(2),
+  probeThreshold: whole(
+    1,
+    100,
+    'Failures in a row that take a backend out, and successes in a row that bring it back.',
+  ).optional(),
+  noHealthyBackendsBehavior: z
+    .enum(['AllProbedDown', 'AllProbedUp'])
+    .default('AllProbedDown')
+    .meta({ description: 'With no healthy backend: no new flows, or new flows to all.' }),
 });
 
 const rule = z.strictObject({

@@ -19,6 +19,7 @@ import { type Machine, thisMachine } from './machine.js';
 import { MetricsServer } from './metrics.js';
 import { type NetworkPlan, planNetworks } from './plan.js';
 import { PortWatch } from './port-use.js';
+import { Prober } from './probes/prober.js';
 import { type Port, Pump } from './pump.js';
 import { labName, runDirectory, RunState } from './run-state.js';
 import { type GatewayStatus, type Reloads, reportStatus } from './status.js';
@@ -41,6 +42,7 @@ export class Gateway {
   /** The lab that runs. */
   lab: LabConfig;
   readonly pump: Pump;
+  readonly prober: Prober;
   private readonly options: GatewayOptions;
   private readonly log: Log;
   private readonly state: RunState;
@@ -65,6 +67,7 @@ export class Gateway {
     this.pump.onTick = () => {
       this.watch(false);
     };
+    this.prober = new Prober(this.pump.translator.tables, options.log);
   }
 
   /**
@@ -100,6 +103,7 @@ export class Gateway {
       });
     }
     for (const warning of this.lab.warnings) this.log.warn(warning.message, { code: warning.code });
+    this.prober.follow(this.lab.model, false);
     for (const plan of plans) this.attach(plan);
     this.attachments.sweep();
     const socket = gateway.socket === null ? this.state.defaultSocket : path.resolve(gateway.socket);
@@ -120,7 +124,9 @@ export class Gateway {
   private attach(plan: NetworkPlan): void {
     const { device } = this.attachments.open(plan, this.lab.gateway.offload);
     const network = plan.consumer ? this.networkIndex(plan.name) : -1;
-    this.ports.set(plan.name, this.pump.add(device, network, plan.natAddresses));
+    const port = this.pump.add(device, network, plan.natAddresses);
+    this.ports.set(plan.name, port);
+    port.probes = this.prober.attach(plan.name, device.mtu, (packet) => this.pump.send(port, packet));
     this.log.info('interface up', {
       network: plan.name,
       device: device.name,
@@ -171,6 +177,7 @@ export class Gateway {
     if (lab.gateway.offload !== this.lab.gateway.offload || lab.gateway.metricsPort !== this.lab.gateway.metricsPort) {
       this.log.warn("changes in 'gateway' wait for the next start");
     }
+    this.prober.follow(lab.model, true);
     let flows = 0;
     for (const { network, address } of tables.apply(lab.topology)) {
       // Flows that began before a header changed have a record of their own at the same address; a record that has just
@@ -203,6 +210,7 @@ export class Gateway {
     const wanted = new Set(plans.map((plan) => plan.name));
     for (const [name, port] of [...this.ports]) {
       if (wanted.has(name)) continue;
+      this.prober.detach(name);
       this.pump.remove(port);
       this.ports.delete(name);
       this.attachments.close(name);
@@ -257,6 +265,7 @@ export class Gateway {
   }
 
   private async end(): Promise<void> {
+    this.prober.close();
     this.pump.close();
     await this.control?.close();
     await this.metrics?.close();
@@ -272,6 +281,7 @@ export class Gateway {
       startedAt: this.startedAt,
       lab: this.lab,
       pump: this.pump,
+      prober: this.prober,
       networks: [...this.ports].map(([name, port]) => ({ port, plan: this.attachments.get(name)!.plan })),
       reloads: this.reloads,
       portWatch: this.portWatch,

@@ -80,8 +80,39 @@ export function exposition(s: GatewayStatus): Promise<string> {
   e.counter('PEBytesOut', 'Octets from the private endpoint to consumers.', ofEndpoint, [
     ...endpoints.map(({ labels, each }) => [labels, each.octetsOut] as const),
   ]);
+  loadBalancing(e, s);
   own(e, s);
   return e.text();
+}
+
+/** As Azure Monitor has them for Microsoft.Network/loadBalancers: percent, of this moment. */
+function loadBalancing(e: Exposition, s: GatewayStatus): void {
+  const frontend = ['loadBalancer', 'frontendAddress', 'frontendPort', 'protocol'] as const;
+  const labels = (rule: GatewayStatus['rules'][number]): Labels => ({
+    loadBalancer: rule.loadBalancer,
+    frontendAddress: rule.frontend,
+    frontendPort: String(rule.frontendPort),
+    protocol: rule.protocol,
+  });
+  e.gauge(
+    'DipAvailability',
+    'Health probe status: 100 for a backend that is healthy, else 0; of rules with a probe.',
+    [...frontend, 'backendAddress', 'backendPort'],
+    s.rules
+      .filter((rule) => rule.probe !== null)
+      .flatMap((rule) =>
+        rule.backends.map(({ address, healthy }) => {
+          const backend = { backendAddress: address, backendPort: String(rule.backendPort) };
+          return [{ ...labels(rule), ...backend }, healthy ? 100 : 0] as const;
+        }),
+      ),
+  );
+  e.gauge(
+    'VipAvailability',
+    'Data path availability: 100 for a frontend with a healthy backend, else 0.',
+    frontend,
+    s.rules.map((rule) => [labels(rule), rule.backends.some(({ healthy }) => healthy) ? 100 : 0] as const),
+  );
 }
 
 function own(e: Exposition, s: GatewayStatus): void {

@@ -3,6 +3,8 @@ import type { LabConfig } from '../config/index.js';
 import { CulvertError } from '../errors.js';
 import { cidrsOverlap, formatAddress, formatCidr } from '../wire/address.js';
 import type { Cidr } from '../wire/address.js';
+import { targetsOf } from './probes/targets.js';
+import { PROBE_ROUTE } from './probes/tcp-stack.js';
 
 export interface NetworkPlan {
   /** Name of the virtual network. */
@@ -25,7 +27,8 @@ export interface NetworkPlan {
 
 /**
  * @throws CulvertError GATEWAY_NETWORKS_OVERLAP when networks without a namespace have the same addresses,
- *   GATEWAY_NAT_ADDRESS_TWICE when two provider networks do
+ *   GATEWAY_NAT_ADDRESS_TWICE when two provider networks do, GATEWAY_PROBES_OVERLAP when two of them are probed in one
+ *   namespace
  */
 export function planNetworks(lab: LabConfig): NetworkPlan[] {
   const { model, topology, gateway } = lab;
@@ -46,12 +49,23 @@ export function planNetworks(lab: LabConfig): NetworkPlan[] {
       device,
       mtu,
       addresses: hosts.map((address) => `${formatAddress(address)}/32`),
-      routes: blocksOf(lab, name).map(formatCidr),
+      routes: [...blocksOf(lab, name).map(formatCidr), ...probeRoute(lab, name, nat.length > 0)],
     });
   });
   refuseOverlap(lab, plans);
   refuseSharedNat(plans);
-  return plans;
+  return shareProbeRoute(lab, plans);
+}
+
+/**
+ * Where backends send their answers to probes. In the gateway's own namespace only where something is probed: on a
+ * machine in Azure that address is the platform's.
+ */
+function probeRoute(lab: LabConfig, name: string, provides: boolean): string[] {
+  const { model, gateway } = lab;
+  const apart = gateway.networks.get(name)!.namespace !== null;
+  const probed = [...targetsOf(model).values()].some((target) => target.network === name);
+  return provides && (apart || probed) ? [PROBE_ROUTE] : [];
 }
 
 const blocksOf = (lab: LabConfig, name: string): Cidr[] =>
@@ -88,6 +102,28 @@ function refuseSharedNat(plans: readonly NetworkPlan[]): void {
       owners.set(address, name);
     }
   }
+}
+
+/** A namespace has one way back to the probes' address: it is for the network that is probed. */
+function shareProbeRoute(lab: LabConfig, plans: readonly NetworkPlan[]): NetworkPlan[] {
+  const probed = new Set([...targetsOf(lab.model).values()].map((target) => target.network));
+  const owners = new Map<string | null, NetworkPlan>();
+  for (const plan of plans.filter(({ routes }) => routes.includes(PROBE_ROUTE))) {
+    const owner = owners.get(plan.namespace);
+    if (owner !== undefined && probed.has(owner.name) && probed.has(plan.name)) {
+      throw new CulvertError(
+        'GATEWAY_PROBES_OVERLAP',
+        `the backends of networks '${owner.name}' and '${plan.name}' are probed in one namespace, which has one route ` +
+          `back to the probes' address: give each network a namespace of its own`,
+      );
+    }
+    if (owner === undefined || probed.has(plan.name)) owners.set(plan.namespace, plan);
+  }
+  return plans.map((plan) =>
+    owners.get(plan.namespace) === plan
+      ? plan
+      : { ...plan, routes: plan.routes.filter((route) => route !== PROBE_ROUTE) },
+  );
 }
 
 /** The two ask for the same interface, set up in the same way. */

@@ -20,8 +20,19 @@ import { drop } from '../packet/verdict.js';
 import type { TranslatorOptions } from '../translate/options.js';
 import type { Topology } from '../translate/topology.js';
 import { Translator } from '../translate/translator.js';
+import { PROBE_ADDRESS } from './probes/tcp-stack.js';
 import * as ipv4 from '../wire/ipv4.js';
-import { HEADER as VNET_HEADER, needsChecksum } from '../wire/virtio-net.js';
+import { clear, HEADER as VNET_HEADER, needsChecksum } from '../wire/virtio-net.js';
+
+/** Takes packets that are for the gateway itself. */
+export interface OwnPackets {
+  /**
+   * @param end end of the octets at hand
+   * @param partial its L4 checksum field holds the pseudo-header sum only
+   * @returns false if it is none that this could take
+   */
+  receive(b: Buffer, ip: number, end: number, partial: boolean): boolean;
+}
 
 /** A device in the pump. */
 export interface Port {
@@ -30,6 +41,8 @@ export interface Port {
   network: number;
   /** The NAT addresses (int32) of the services in this port's network; empty: no provider's network. */
   natAddresses: Int32Array;
+  /** Takes what backends send to the probes' address. */
+  probes: OwnPackets | null;
   /** Packets that the device did not take, or that came for a device that is gone. */
   lost: number;
   /** The device was removed under us. */
@@ -44,6 +57,8 @@ interface Lane extends Port {
 
 const SLOT = HEADROOM + SUPER_PACKET + 1;
 const SCRATCH_OCTETS = 1 << 20;
+/** Room for a packet of the gateway's own, behind the scratch. */
+const OWN_OCTETS = 1500;
 /** Bursts read from a device in one turn of the event loop. */
 const MAX_BURSTS = 16;
 /** Calls without progress after which a full device loses packets. */
@@ -87,7 +102,7 @@ export class Pump {
   ) {
     const scratch = MAX_BURST * SLOT;
     // Pages of slots that no super-packet ever fills are never touched, and take no memory.
-    this.slab = Buffer.allocUnsafeSlow(scratch + SCRATCH_OCTETS);
+    this.slab = Buffer.allocUnsafeSlow(scratch + SCRATCH_OCTETS + HEADROOM + OWN_OCTETS);
     for (let i = 0; i < MAX_BURST; i++) this.slots[i] = i * SLOT + HEADROOM;
     this.translator = new Translator(topology, this.slab, scratch, scratch + SCRATCH_OCTETS, options);
     this.clock = clock;
@@ -115,6 +130,7 @@ export class Pump {
       device,
       network,
       natAddresses,
+      probes: null,
       lost: 0,
       gone: false,
       offsets: new Int32Array(capacity),
@@ -191,7 +207,9 @@ export class Pump {
       const end = ip + lengths[i]!;
       const partial = needsChecksum(slab, ip - VNET_HEADER);
       if (this.isReturn(lane, ip)) t.fromProvider(ip, end, 0, partial);
-      else if (lane.network >= 0) t.fromConsumer(ip, end, lane.network, 0, partial);
+      else if (this.isForProbes(lane, ip)) {
+        if (!lane.probes!.receive(slab, ip, end, partial)) t.drops.add(NO_FLOW);
+      } else if (lane.network >= 0) t.fromConsumer(ip, end, lane.network, 0, partial);
       else t.drops.add(NO_FLOW);
     }
     this.flush();
@@ -204,6 +222,26 @@ export class Pump {
     const destination = ipv4.destination(this.slab, ip);
     for (let i = 0; i < natAddresses.length; i++) if (natAddresses[i] === destination) return true;
     return false;
+  }
+
+  /** Whether a packet of a provider's network is for the gateway's own probes. */
+  private isForProbes(lane: Lane, ip: number): boolean {
+    if (lane.natAddresses.length === 0 || lane.probes === null) return false;
+    return ipv4.destination(this.slab, ip) === PROBE_ADDRESS;
+  }
+
+  /** Sends a packet of the gateway's own. @param packet at most OWN_OCTETS long */
+  send(port: Port, packet: Buffer): void {
+    const lane = this.lanes.find((each) => each === port);
+    if (lane === undefined || this.closed) return;
+    const at = this.slab.length - OWN_OCTETS;
+    clear(this.slab, at - VNET_HEADER);
+    packet.copy(this.slab, at);
+    // Between bursts and inside of one alike: lanes hold packets only while the outbox is being written.
+    lane.offsets[0] = at;
+    lane.lengths[0] = packet.length;
+    lane.count = 1;
+    this.write(lane);
   }
 
   /** The lane that serves a NAT address. */

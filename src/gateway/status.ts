@@ -3,9 +3,11 @@ import type { LabConfig } from '../config/index.js';
 import type { DeviceCounters, Offload } from '../device/device.js';
 import type { Reason } from '../packet/verdict.js';
 import type { Endpoint, Tables } from '../translate/tables.js';
+import { probeName } from '../service/load-balancer.js';
 import { formatAddress } from '../wire/address.js';
 import type { NetworkPlan } from './plan.js';
 import { type BackendPortUse, backendPortUse, type PortWatch, protocolName } from './port-use.js';
+import type { BackendHealth, Prober } from './probes/prober.js';
 import type { Port, Pump } from './pump.js';
 
 /** Lab files read since the start. */
@@ -74,6 +76,19 @@ export interface ServiceStatus {
   readonly endpoints: readonly EndpointStatus[];
 }
 
+/** A load-balancing rule. */
+export interface RuleStatus {
+  readonly loadBalancer: string;
+  readonly rule: string;
+  readonly frontend: string;
+  readonly frontendPort: number;
+  readonly protocol: 'Tcp' | 'Udp' | 'All';
+  readonly backendPort: number;
+  /** Null: its backends are not probed, and count as healthy. */
+  readonly probe: string | null;
+  readonly backends: readonly { readonly address: string; readonly healthy: boolean }[];
+}
+
 export interface GatewayStatus {
   readonly lab: string;
   readonly pid: number;
@@ -92,6 +107,9 @@ export interface GatewayStatus {
   readonly backendPorts: readonly BackendPorts[];
   /** Of the warning; 0: none. */
   readonly natPortsWarningPercent: number;
+  readonly rules: readonly RuleStatus[];
+  /** What is probed: each probe's backends. */
+  readonly probes: readonly BackendHealth[];
   readonly flows: {
     readonly live: number;
     readonly most: number;
@@ -113,6 +131,7 @@ export interface StatusSource {
   readonly startedAt: Date;
   readonly lab: LabConfig;
   readonly pump: Pump;
+  readonly prober: Prober;
   readonly networks: readonly { readonly port: Port; readonly plan: NetworkPlan }[];
   readonly reloads: Reloads;
   readonly portWatch: PortWatch;
@@ -153,6 +172,8 @@ export function reportStatus(source: StatusSource): GatewayStatus {
       warned: source.portWatch.isWarned(use),
     })),
     natPortsWarningPercent: source.lab.gateway.natPortsWarningPercent,
+    rules: ruleStatus(source),
+    probes: source.prober.status(),
     flows: { live: t.flows.count, most: t.flows.capacity, tcp: c.flowsTcp, udp: c.flowsUdp, expired: c.flowsExpired },
     headers: { inserted: c.headersInserted, resent: c.headersResent, waiting: t.core.pending.wheel.count },
     fragmentsWaiting: t.fragments.waiting,
@@ -188,6 +209,23 @@ const natPorts = (tables: Tables, nowMs: number): PortUse[] =>
       of: pool.size,
     }))
     .filter((use) => use.service !== null || use.inUse > 0);
+
+const ruleStatus = ({ lab, prober }: StatusSource): RuleStatus[] =>
+  [...lab.model.loadBalancers.values()].flatMap((balancer) =>
+    balancer.rules.map(({ name, frontend, frontendPort, protocol, backendPool, backendPort, probe }) => ({
+      loadBalancer: balancer.name,
+      rule: name,
+      frontend: dotted(balancer.frontends.get(frontend) ?? 0),
+      frontendPort,
+      protocol,
+      backendPort,
+      probe,
+      backends: (balancer.backendPools.get(backendPool) ?? []).map((address) => ({
+        address: dotted(address),
+        healthy: probe === null || prober.isUp(probeName(balancer.name, probe), address),
+      })),
+    })),
+  );
 
 /** Records of one endpoint that a reload put in each other's place count together. */
 function endpointStatus(e: Endpoint, tables: Tables): EndpointStatus {

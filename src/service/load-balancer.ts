@@ -12,6 +12,14 @@ const portRange = (name: string, value: number): Problem[] =>
     ? []
     : [error('PORT_RANGE', `${name} is ${String(value)}; it must be a whole number, 1 to 65535`, [name])];
 
+/** A probe's name among those of all load balancers. */
+export const probeName = (loadBalancer: string, probe: string): string => `${loadBalancer}/${probe}`;
+
+/** What a request line can hold: printable ASCII without spaces (RFC 9112 section 3.2). */
+const REQUEST_TARGET = /^[\x21-\x7e]*$/;
+/** Seconds: what a timer can wait. */
+const MAX_INTERVAL = 2_147_483;
+
 /** HTTP and HTTPS probes ask for a path, TCP probes have none; interval 5 s and more (Azure's limits). */
 export function checkProbe(probe: Probe): Problem[] {
   const problems = portRange('port', probe.port);
@@ -19,9 +27,15 @@ export function checkProbe(probe: Probe): Problem[] {
     const what = `intervalInSeconds is ${String(probe.intervalInSeconds)}; a probe waits 5 seconds or more`;
     problems.push(error('PROBE_INTERVAL_RANGE', what, ['intervalInSeconds']));
   }
-  if (!(Number.isInteger(probe.numberOfProbes) && probe.numberOfProbes >= 1)) {
-    const what = `numberOfProbes is ${String(probe.numberOfProbes)}; it must be a whole number, 1 or more`;
-    problems.push(error('PROBE_THRESHOLD_RANGE', what, ['numberOfProbes']));
+  if (probe.intervalInSeconds > MAX_INTERVAL) {
+    const what = `intervalInSeconds is ${String(probe.intervalInSeconds)}; a probe waits ${String(MAX_INTERVAL)} seconds or less`;
+    problems.push(error('PROBE_INTERVAL_RANGE', what, ['intervalInSeconds']));
+  }
+  for (const name of ['numberOfProbes', 'probeThreshold'] as const) {
+    const value = probe[name];
+    if (value === null || (Number.isInteger(value) && value >= 1)) continue;
+    const what = `${name} is ${String(value)}; it must be a whole number, 1 or more`;
+    problems.push(error('PROBE_THRESHOLD_RANGE', what, [name]));
   }
   if (probe.protocol === 'Tcp' && probe.requestPath !== null) {
     problems.push(
@@ -32,6 +46,9 @@ export function checkProbe(probe: Probe): Problem[] {
     problems.push(error('PROBE_PATH', what, []));
   } else if (probe.requestPath !== null && !probe.requestPath.startsWith('/')) {
     problems.push(error('PROBE_PATH', `requestPath is '${probe.requestPath}'; it begins with '/'`, ['requestPath']));
+  } else if (!REQUEST_TARGET.test(probe.requestPath ?? '')) {
+    const what = 'requestPath holds a space or another character that a request cannot: write it percent-encoded';
+    problems.push(error('PROBE_PATH', what, ['requestPath']));
   }
   return problems;
 }

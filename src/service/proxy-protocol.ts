@@ -69,6 +69,14 @@ export function checkProxy(proxy: ProxySpec): Problem[] {
 }
 
 /**
+ * Whether the probes of a load balancer begin with a PROXY header without client information: all of them do as soon as
+ * one service on it has the header (Azure, "TCP proxy v2").
+ * @param services all services there are
+ */
+export const probesCarryHeader = (loadBalancer: string, services: readonly PrivateLinkService[]): boolean =>
+  services.some((service) => service.proxy !== null && service.loadBalancerFrontend?.loadBalancer === loadBalancer);
+
+/**
  * One service with the header makes all HTTP and TCP probes of its load balancer carry one, so that the backends of its
  * other services, which expect none, fail their probes.
  * @param services all services of one load balancer

@@ -60,8 +60,12 @@ export interface Probe {
   readonly port: number;
   readonly requestPath: string | null;
   readonly intervalInSeconds: number;
-  /** Failures in a row that take a backend out. */
+  /** Probes in a row without an answer that take a backend out. */
   readonly numberOfProbes: number;
+  /** Failures in a row that take it out, and successes in a row that bring it back; null: as `numberOfProbes` says, and one. */
+  readonly probeThreshold: number | null;
+  /** What becomes of new flows when no backend is healthy. */
+  readonly noHealthyBackendsBehavior: 'AllProbedDown' | 'AllProbedUp';
 }
 
 export interface LoadBalancingRule {

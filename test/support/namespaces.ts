@@ -126,6 +126,11 @@ export class Running {
     }
   }
 
+  /** All whole lines so far. */
+  get lines(): string[] {
+    return this.output.split('\n').slice(0, -1);
+  }
+
   kill(): void {
     this.child.kill('SIGKILL');
   }

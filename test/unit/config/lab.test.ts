@@ -27,6 +27,7 @@ describe('config: a good lab', () => {
           distribution: 'Default',
           idleTimeoutMs: 240_000,
           tcpReset: false,
+          probe: { name: 'lb/web', noHealthyBackends: 'AllProbedDown' },
         },
       ],
       destination: null,

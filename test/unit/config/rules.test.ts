@@ -252,6 +252,18 @@ const errors: readonly Row[] = [
     'requestPath: /',
     'requestPath: x',
   ]),
+  row('PROBE_PATH', 'a probe path with a space', 'loadBalancers.lb.probes.web.requestPath', [
+    'requestPath: /',
+    "requestPath: '/a b'",
+  ]),
+  row('PROBE_THRESHOLD_RANGE', 'half a success', 'loadBalancers.lb.probes.web.probeThreshold', [
+    'OfProbes: 2',
+    'OfProbes: 2, probeThreshold: 0.5',
+  ]),
+  row('PROBE_INTERVAL_RANGE', 'a probe a month', 'loadBalancers.lb.probes.web.intervalInSeconds', [
+    'InSeconds: 5',
+    'InSeconds: 2678400',
+  ]),
   row('PROXY_TLV_INVALID', 'a UNIQUE_ID of 129 octets', 'privateLinkServices.web.proxyProtocol.tlvs[0]', [
     dialect,
     `{ dialect: custom, tlvs: [{ type: 5, text: ${'a'.repeat(129)} }] }`,
