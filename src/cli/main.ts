@@ -10,6 +10,7 @@ import { registerFlows } from './flows.js';
 import { registerInspect } from './inspect.js';
 import { registerLab } from './lab.js';
 import { registerReplay } from './replay.js';
+import { registerServe } from './serve.js';
 import { endBySignal } from './signals.js';
 import { registerStatus } from './status.js';
 import { registerUp } from './up.js';
@@ -26,6 +27,7 @@ const program = new Command('culvert')
 registerReplay(program);
 registerInspect(program);
 registerUp(program);
+registerServe(program);
 registerStatus(program);
 registerFlows(program);
 registerLab(program);

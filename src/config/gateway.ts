@@ -1,6 +1,6 @@
 /** What `culvert up` needs to know: the `gateway` section, and the interface of each virtual network. */
 import { addressInUse, checkAddressText, checkInNetwork } from '../service/addresses.js';
-import type { ProblemSink, PropertyPath } from '../service/problem.js';
+import type { FindingSink } from '../service/problem.js';
 import type { ResourceModel } from '../service/resources.js';
 import { cidrsOverlap, formatCidr, parseAddress } from '../wire/address.js';
 import type { GatewaySettings, NetworkAttachment } from './model.js';
@@ -16,10 +16,6 @@ export interface AttachmentShape {
 
 /** By the network's key in the model. */
 export type AttachmentShapes = Readonly<Record<string, AttachmentShape>>;
-
-export interface GatewaySink extends ProblemSink {
-  error(code: string, message: string, path: PropertyPath): void;
-}
 
 /** Linux's IFNAMSIZ without its final zero. */
 const MAX_DEVICE_OCTETS = 15;
@@ -72,7 +68,7 @@ function takenAddresses(model: ResourceModel): Map<string, Map<number, string>> 
   return taken;
 }
 
-function checkHosts(shapes: AttachmentShapes, model: ResourceModel, findings: GatewaySink): void {
+function checkHosts(shapes: AttachmentShapes, model: ResourceModel, findings: FindingSink): void {
   const taken = takenAddresses(model);
   for (const [name, { hosts }] of Object.entries(shapes)) {
     const network = model.virtualNetworks.get(name)!;
@@ -91,7 +87,7 @@ function checkHosts(shapes: AttachmentShapes, model: ResourceModel, findings: Ga
 }
 
 /** Names that the kernel would refuse, or that two networks would share. */
-function checkNames(shapes: AttachmentShapes, findings: GatewaySink): void {
+function checkNames(shapes: AttachmentShapes, findings: FindingSink): void {
   const owners = new Map<string, string>();
   for (const [name, network] of Object.entries(shapes)) {
     const at = ['virtualNetworks', name];
@@ -118,7 +114,7 @@ function checkNames(shapes: AttachmentShapes, findings: GatewaySink): void {
 }
 
 /** In one namespace an address is in one place: its networks must not overlap. */
-function checkNamespaces(shapes: AttachmentShapes, model: ResourceModel, findings: GatewaySink): void {
+function checkNamespaces(shapes: AttachmentShapes, model: ResourceModel, findings: FindingSink): void {
   const networks = Object.entries(shapes).filter(([, network]) => network.namespace !== undefined);
   networks.forEach(([name, network], index) => {
     for (const [other] of networks.slice(0, index).filter(([, before]) => before.namespace === network.namespace)) {
@@ -139,7 +135,7 @@ export function resolveGateway(
   gateway: LabShape['gateway'],
   shapes: AttachmentShapes,
   model: ResourceModel,
-  findings: GatewaySink,
+  findings: FindingSink,
 ): GatewaySettings {
   checkHosts(shapes, model, findings);
   checkNames(shapes, findings);

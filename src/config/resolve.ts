@@ -19,12 +19,12 @@ import type {
   Subscription,
   VirtualNetwork,
 } from '../service/resources.js';
+import { resolveProxy } from '../service/proxy-section.js';
 import { initialStatus } from '../service/visibility.js';
 import { parseAddress, parseCidr } from '../wire/address.js';
 import type { Cidr } from '../wire/address.js';
 import type { Findings } from './findings.js';
 import { suggestion } from './near-miss.js';
-import { resolveProxy } from './proxy.js';
 import { resolveSecurityGroup } from './security.js';
 import type { LabShape, ServiceShape } from './schema.js';
 

@@ -214,7 +214,6 @@ export const labSchema = z.strictObject({
 export type LabShape = z.output<typeof labSchema>;
 export type ServiceShape = LabShape['privateLinkServices'][string];
 export type SecurityGroupShape = LabShape['networkSecurityGroups'][string];
-export type ProxyShape = NonNullable<ServiceShape['proxyProtocol']>;
 export type TranslationShape = LabShape['translation'];
 
 /** The published JSON schema of lab files (draft 7, which editors know best). */

@@ -20,6 +20,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { CulvertError } from '../errors.js';
+import { isSameProcess, startTimeOf } from './process.js';
 
 export interface RunRecord {
   readonly pid: number;
@@ -76,7 +77,7 @@ export class RunState {
       for (let tries = 0; ; tries++) {
         mkdirSync(directory, { recursive: true, mode: 0o700 });
         const before = readRecord(directory, name);
-        if (before !== null && isRunning(before)) {
+        if (before !== null && isSameProcess(before)) {
           throw new CulvertError(
             'GATEWAY_ALREADY_RUNNING',
             `a gateway of lab '${name}' is running already, process ${before.pid} with ${before.lab}: ` +
@@ -167,7 +168,7 @@ function takeAside(directory: string, name: string): boolean {
   renameSync(file, recordFile(directory, aside));
   try {
     const record = readRecord(directory, aside);
-    if (record === null || !isRunning(record)) return true;
+    if (record === null || !isSameProcess(record)) return true;
     linkSync(recordFile(directory, aside), file);
     return false;
   } finally {
@@ -210,23 +211,6 @@ export function runningLabs(directory: string): { name: string; record: RunRecor
     if (!file.endsWith('.json')) return [];
     const name = file.slice(0, -'.json'.length);
     const record = readRecord(directory, name);
-    return record !== null && isRunning(record) ? [{ name, record }] : [];
+    return record !== null && isSameProcess(record) ? [{ name, record }] : [];
   });
-}
-
-const isRunning = (record: RunRecord): boolean => {
-  const startTime = startTimeOf(record.pid);
-  return startTime !== null && startTime === record.startTime;
-};
-
-/** Start time of a process that is alive, or null. */
-function startTimeOf(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The command may hold spaces and brackets: the fields are counted from its end.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
-  } catch {
-    return null;
-  }
 }

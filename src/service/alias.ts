@@ -26,6 +26,10 @@ export function parseAlias(text: string): Alias | null {
 export const createAlias = (prefix: string, location: string, seed: number): string =>
   formatAlias({ prefix, guid: seededGuid(seed, 'alias', location, prefix), location });
 
+/** An alias for a new service of the management interface, which nobody can guess. */
+export const createRandomAlias = (prefix: string, location: string, guid: string): string =>
+  formatAlias({ prefix, guid, location });
+
 /** The prefix follows Azure's rule for resource names, since it is one. */
 export const checkAliasPrefix = (prefix: string): Problem[] =>
   PREFIX.test(prefix)

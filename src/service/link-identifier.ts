@@ -35,3 +35,11 @@ export function drawLinkIdentifier(name: string, seed: number, isTaken: (value: 
     if (value !== 0 && !isTaken(value)) return value;
   }
 }
+
+/** A value for an endpoint that the management interface makes: any that is free. */
+export function drawRandomLinkIdentifier(source: { uint32(): number }, isTaken: (value: number) => boolean): number {
+  for (;;) {
+    const value = source.uint32();
+    if (checkLinkIdentifier(value).length === 0 && !isTaken(value)) return value;
+  }
+}

@@ -98,3 +98,8 @@ export interface ProblemSink {
   /** @param prefix section and key of the resource, for example `['privateLinkServices', 'web']` */
   add(prefix: PropertyPath, problems: readonly Problem[]): void;
 }
+
+/** The same, for what is read and checked in one. */
+export interface FindingSink extends ProblemSink {
+  error(code: string, message: string, path: PropertyPath): void;
+}

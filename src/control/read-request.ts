@@ -1,0 +1,89 @@
+/** Path, query and body of a request, bounded and checked. */
+import type { IncomingMessage } from 'node:http';
+import { HttpError } from './answer.js';
+
+const MAX_BODY_OCTETS = 1 << 20;
+const MAX_DEPTH = 64;
+const MAX_SEGMENT = 150;
+
+const badUri = (what: string): HttpError =>
+  new HttpError(400, 'InvalidRequestUri', `The request URI is invalid: ${what}.`);
+
+/**
+ * The decoded segments of a path. Nothing is resolved: `..`, empty segments and encoded slashes are refused.
+ * @throws HttpError InvalidRequestUri
+ */
+export function pathOf(url: string): { path: string[]; query: URLSearchParams } {
+  const [raw = '', ...rest] = url.split('?');
+  if (!raw.startsWith('/')) throw badUri('it begins with a slash');
+  const path = raw.replace(/\/$/, '').split('/').slice(1).map(segmentOf);
+  return { path, query: new URLSearchParams(rest.join('?')) };
+}
+
+function segmentOf(encoded: string): string {
+  let text: string;
+  try {
+    text = decodeURIComponent(encoded);
+  } catch {
+    throw badUri('a percent sign is followed by two hexadecimal digits of UTF-8');
+  }
+  if (text === '' || text === '.' || text === '..') throw badUri("segments are neither empty nor '.' nor '..'");
+  if (text.length > MAX_SEGMENT) throw badUri(`a segment has at most ${String(MAX_SEGMENT)} characters`);
+  if (!/^[A-Za-z0-9_.()-]+$/.test(text)) throw badUri("segments have letters, digits, '_', '.', '-' and brackets");
+  return text;
+}
+
+/**
+ * The JSON of a request, or undefined if it has no body.
+ * @throws HttpError RequestEntityTooLarge, UnsupportedMediaType, InvalidRequestContent
+ */
+export async function readBody(request: IncomingMessage): Promise<unknown> {
+  const tooLarge = new HttpError(
+    413,
+    'RequestEntityTooLarge',
+    `The request content is too large: at most ${String(MAX_BODY_OCTETS)} octets are read.`,
+  );
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_OCTETS) throw tooLarge;
+  const chunks: Buffer[] = [];
+  let octets = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    octets += chunk.length;
+    if (octets > MAX_BODY_OCTETS) throw tooLarge;
+    chunks.push(chunk);
+  }
+  if (octets === 0) return undefined;
+  const type = request.headers['content-type'] ?? '';
+  const encoding = request.headers['content-encoding'] ?? 'identity';
+  if (!/^application\/json\b/i.test(type) || encoding !== 'identity') {
+    const what = `The content is '${type.slice(0, 60)}' (${encoding.slice(0, 20)}): send application/json, not compressed.`;
+    throw new HttpError(415, 'UnsupportedMediaType', what);
+  }
+  return parse(Buffer.concat(chunks));
+}
+
+function parse(octets: Buffer): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(octets));
+  } catch (error) {
+    const what = `The request content was invalid and could not be deserialized: ${(error as Error).message}`;
+    throw new HttpError(400, 'InvalidRequestContent', what);
+  }
+  if (depth(value) <= MAX_DEPTH) return value;
+  throw new HttpError(
+    400,
+    'InvalidRequestContent',
+    `The request content is nested deeper than ${String(MAX_DEPTH)} levels.`,
+  );
+}
+
+/** Levels of nesting, counted without recursion and no further than needed. */
+function depth(value: unknown): number {
+  let level: unknown[] = [value];
+  for (let count = 0; ; count++) {
+    level = level.flatMap((each) =>
+      typeof each === 'object' && each !== null ? (Object.values(each) as unknown[]) : [],
+    );
+    if (level.length === 0 || count > MAX_DEPTH) return count;
+  }
+}

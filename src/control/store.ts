@@ -1,0 +1,154 @@
+/**
+ * The documents on disk: one LMDB file, which one process holds at a time.
+ *
+ * Theory of operation. A change is one transaction: LMDB writes new pages beside the old ones and then moves its root,
+ * so that a process killed at any moment leaves the state before the change or after it. `write` answers when the
+ * commit is on the disk (fdatasync), and only then is a client told that its change was made. The file says by what
+ * schema it was written; an older one is migrated when it is opened, in one transaction too.
+ */
+import { closeSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import { CulvertError } from '../errors.js';
+import { isSameProcess, startTimeOf } from '../gateway/process.js';
+import type { ArmDocument, Change } from '../service/arm/documents.js';
+import { keyOf } from '../service/arm/resource-id.js';
+
+/** From schema n to n + 1: a document as it was to what it is now. */
+export type Migration = (document: ArmDocument) => ArmDocument;
+
+/** None so far: the first schema is the current one. */
+const MIGRATIONS: readonly Migration[] = [];
+const FIRST_SCHEMA = 1;
+
+interface Owner {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+type Meta = number | Owner;
+
+const failed = (code: string, message: string, cause?: unknown): CulvertError =>
+  new CulvertError(code, message, {}, { cause });
+
+/** Of an LMDB file: where the first page's magic number is, what it is, and where the pages' size is (mdb.c, MDB_meta). */
+const MAGIC_AT = 0x18;
+const MAGIC = 0xbeefc0de;
+const PAGE_SIZE_AT = 0x30;
+/** Where a root page is told to have the tree of all databases, from its page's start. */
+const ROOT_AT = 0x88;
+const NO_PAGE = 0xffff_ffff_ffff_ffffn;
+
+/** LMDB maps what it is given into memory and trusts it: another kind of file would bring the process down. */
+function checkForm(file: string): void {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isFile()) throw new Error('it is no file');
+  if (stat.size === 0) return;
+  const head = Buffer.alloc(1 << 17);
+  const descriptor = openSync(file, 'r');
+  try {
+    readSync(descriptor, head, 0, head.length, 0);
+  } finally {
+    closeSync(descriptor);
+  }
+  const page = head.readUInt32LE(PAGE_SIZE_AT);
+  const isState =
+    head.readUInt32LE(MAGIC_AT) === MAGIC && page <= 1 << 16 && head.readUInt32LE(page + MAGIC_AT) === MAGIC;
+  if (!isState) throw new Error('it is another kind of file');
+  for (const root of [head.readBigUInt64LE(ROOT_AT), head.readBigUInt64LE(page + ROOT_AT)]) {
+    if (root !== NO_PAGE && Number(root + 1n) * page > stat.size) throw new Error('its end is missing');
+  }
+}
+
+export class Store {
+  private readonly root: RootDatabase;
+  private readonly meta: Database<Meta, string>;
+  private readonly documents: Database<ArmDocument, string>;
+
+  private constructor(root: RootDatabase) {
+    this.root = root;
+    this.meta = root.openDB<Meta, string>('meta', { encoding: 'json' });
+    this.documents = root.openDB<ArmDocument, string>('documents', { encoding: 'json' });
+  }
+
+  /**
+   * Opens the file, or makes it, with its folder.
+   * @throws CulvertError STATE_UNREADABLE, STATE_NEWER, STATE_IN_USE
+   */
+  static open(file: string, migrations: readonly Migration[] = MIGRATIONS): Store {
+    let store: Store;
+    try {
+      checkForm(file);
+      mkdirSync(path.dirname(path.resolve(file)), { recursive: true, mode: 0o700 });
+      // A commit answers when it is on the disk: no overlapping of commits and synchronisation.
+      const options = { path: file, noSubdir: true, overlappingSync: false, permissionsMode: 0o600, maxDbs: 4 };
+      store = new Store(open(options));
+    } catch (error) {
+      const why = (error as Error).message;
+      throw failed('STATE_UNREADABLE', `${file} cannot be opened as a state file: ${why}; name another file`, error);
+    }
+    try {
+      store.take(file);
+      store.migrate(file, migrations);
+      return store;
+    } catch (error) {
+      void store.root.close();
+      if (error instanceof CulvertError) throw error;
+      throw failed(
+        'STATE_UNREADABLE',
+        `${file} is damaged: ${(error as Error).message}; restore it from a copy`,
+        error,
+      );
+    }
+  }
+
+  /** Two processes with one state would each not know what the other does. */
+  private take(file: string): void {
+    const me: Owner = { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
+    this.root.transactionSync(() => {
+      const owner = this.meta.get('owner') as Owner | undefined;
+      if (owner !== undefined && owner.pid !== me.pid && isSameProcess(owner)) {
+        const what = `${file} is in use by process ${String(owner.pid)}: end it, or name another state file`;
+        throw failed('STATE_IN_USE', what);
+      }
+      void this.meta.put('owner', me);
+    });
+  }
+
+  private migrate(file: string, migrations: readonly Migration[]): void {
+    const current = FIRST_SCHEMA + migrations.length;
+    const found = (this.meta.get('schema') as number | undefined) ?? current;
+    if (found > current) {
+      const what = `${file} was written by a newer version (schema ${String(found)}, this one knows ${String(current)})`;
+      throw failed('STATE_NEWER', `${what}: use that version, or name another state file`);
+    }
+    this.root.transactionSync(() => {
+      for (const { key, value } of [...this.documents.getRange()]) {
+        const migrated = migrations.slice(found - FIRST_SCHEMA).reduce((document, step) => step(document), value);
+        if (migrated !== value) void this.documents.put(key, migrated);
+      }
+      void this.meta.put('schema', current);
+    });
+  }
+
+  /** All documents, in the order of their keys. */
+  all(): Map<string, ArmDocument> {
+    return new Map([...this.documents.getRange()].map(({ key, value }) => [key, value]));
+  }
+
+  /** Makes a change last: all of it, and on the disk when the promise is fulfilled. */
+  async write(change: Change): Promise<void> {
+    await this.root.transaction(() => {
+      for (const key of change.remove) void this.documents.remove(key);
+      for (const document of change.put) void this.documents.put(keyOf(document.id), document);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.root.transactionSync(() => {
+      void this.meta.remove('owner');
+    });
+    await this.root.close();
+  }
+}

@@ -1,0 +1,363 @@
+/**
+ * A lab file's resources as documents: the other way of model.ts. Names become ids in the resource group `culvert` of
+ * each resource's subscription; backends become network interfaces.
+ */
+import { formatAddress, formatCidr } from '../../wire/address.js';
+import { subnetOf } from '../addresses.js';
+import type { LoadBalancer, PrivateEndpoint, PrivateLinkService, ResourceModel, VirtualNetwork } from '../resources.js';
+import { connectionType, resourceType } from './documents.js';
+import type { ArmDocument, Draw } from './documents.js';
+import { featureDocument, groupDocument } from './manage.js';
+import { systemInterface } from './network-interface.js';
+import { newEtag, without } from './request.js';
+import { formatResourceId } from './resource-id.js';
+import type { DocumentType } from './resource-id.js';
+import { deviceTag, hostTag, mtuTag, namespaceTag } from './tags.js';
+
+/** Where resources of a lab file are. */
+export const labGroup = 'culvert';
+
+/** How a network is attached to the machine. */
+interface Attachment {
+  readonly namespace: string | null;
+  readonly device: string;
+  readonly mtu: number;
+  readonly hosts: readonly number[];
+}
+
+class Writer {
+  readonly documents: ArmDocument[] = [];
+  readonly #model: ResourceModel;
+  readonly #draw: Draw;
+
+  constructor(model: ResourceModel, draw: Draw) {
+    this.#model = model;
+    this.#draw = draw;
+  }
+
+  id(
+    type: DocumentType,
+    subscription: string,
+    name: string,
+    part: { type: string; name: string } | null = null,
+  ): string {
+    return formatResourceId({ subscription, resourceGroup: labGroup, type, name, part });
+  }
+
+  #add(
+    type: DocumentType,
+    subscription: string,
+    name: string,
+    rest: Partial<ArmDocument> & { properties: object },
+  ): ArmDocument {
+    const document = {
+      id: this.id(type, subscription, name),
+      name,
+      type: resourceType(type),
+      etag: newEtag(this.#draw),
+      ...rest,
+      properties: { provisioningState: 'Succeeded', ...rest.properties },
+    };
+    this.documents.push(document);
+    return document;
+  }
+
+  #networkOf(name: string): VirtualNetwork {
+    return this.#model.virtualNetworks.get(name)!;
+  }
+
+  #subnetId(network: VirtualNetwork, subnet: string): { id: string } {
+    return { id: this.id('virtualNetworks', network.subscription, network.name, { type: 'subnets', name: subnet }) };
+  }
+
+  /** An ipConfiguration's properties for an address of a network. */
+  #at(network: VirtualNetwork, address: number): { privateIPAddress: string; subnet: { id: string } } & object {
+    return {
+      privateIPAddress: formatAddress(address),
+      privateIPAllocationMethod: 'Static',
+      privateIPAddressVersion: 'IPv4',
+      subnet: this.#subnetId(network, subnetOf(network, address)?.name ?? ''),
+    } as { privateIPAddress: string; subnet: { id: string } };
+  }
+
+  features(): void {
+    for (const { name, features } of this.#model.subscriptions.values()) {
+      for (const feature of features) {
+        const [namespace = '', short = ''] = feature.split('/');
+        const id = `/subscriptions/${name}/providers/Microsoft.Features/providers/${namespace}/features/${short}`;
+        this.documents.push(featureDocument(id, 'Registered', this.#draw));
+      }
+    }
+  }
+
+  groups(): void {
+    const locations = new Map<string, string>();
+    for (const { subscription, location } of this.#model.virtualNetworks.values()) {
+      if (!locations.has(subscription)) locations.set(subscription, location);
+    }
+    for (const [subscription, location] of locations) {
+      this.documents.push(
+        groupDocument(`/subscriptions/${subscription}/resourceGroups/${labGroup}`, { location }, this.#draw),
+      );
+    }
+  }
+
+  network(network: VirtualNetwork, attachment: Attachment | undefined): void {
+    const id = this.id('virtualNetworks', network.subscription, network.name);
+    const blocks = network.addressSpace.flatMap((block) => (block === null ? [] : [formatCidr(block)]));
+    this.#add('virtualNetworks', network.subscription, network.name, {
+      location: network.location,
+      ...(attachment === undefined ? {} : { tags: tagsOf(attachment) }),
+      properties: {
+        resourceGuid: this.#draw.guid(),
+        addressSpace: { addressPrefixes: blocks },
+        subnets: [...network.subnets.values()].map((subnet) => ({
+          name: subnet.name,
+          id: `${id}/subnets/${subnet.name}`,
+          type: resourceType('virtualNetworks/subnets' as DocumentType),
+          properties: {
+            provisioningState: 'Succeeded',
+            addressPrefix: subnet.addressPrefix === null ? '' : formatCidr(subnet.addressPrefix),
+            privateLinkServiceNetworkPolicies: subnet.privateLinkServiceNetworkPolicies,
+            privateEndpointNetworkPolicies: 'Disabled',
+            ...(subnet.networkSecurityGroup === null
+              ? {}
+              : {
+                  networkSecurityGroup: {
+                    id: this.id('networkSecurityGroups', network.subscription, subnet.networkSecurityGroup),
+                  },
+                }),
+          },
+        })),
+      },
+    });
+  }
+
+  /** A group of a lab file has no subscription: it goes to each one whose networks name it. */
+  securityGroups(): void {
+    const made = new Set<string>();
+    for (const network of this.#model.virtualNetworks.values()) {
+      for (const { networkSecurityGroup: name } of network.subnets.values()) {
+        const group = this.#model.networkSecurityGroups.get(name ?? '');
+        if (group === undefined) continue;
+        const id = this.id('networkSecurityGroups', network.subscription, group.name);
+        if (made.has(id)) continue;
+        made.add(id);
+        this.#add('networkSecurityGroups', network.subscription, group.name, {
+          location: network.location,
+          properties: {
+            securityRules: group.securityRules.map((rule) => ({
+              name: rule.name,
+              id: `${id}/securityRules/${rule.name}`,
+              properties: { provisioningState: 'Succeeded', ...without(rule, 'name') },
+            })),
+          },
+        });
+      }
+    }
+  }
+
+  balancer(balancer: LoadBalancer): void {
+    const network = this.#networkOf(balancer.virtualNetwork);
+    const { subscription, location } = network;
+    const part = (type: string, name: string): { id: string } => ({
+      id: this.id('loadBalancers', subscription, balancer.name, { type, name }),
+    });
+    const parts = <T>(type: string, items: Iterable<readonly [string, T]>, properties: (item: T) => object): object[] =>
+      [...items].map(([name, item]) => ({
+        name,
+        ...part(type, name),
+        properties: { provisioningState: 'Succeeded', ...properties(item) },
+      }));
+    this.#add('loadBalancers', subscription, balancer.name, {
+      location,
+      sku: { name: balancer.sku },
+      properties: {
+        frontendIPConfigurations: parts('frontendIPConfigurations', balancer.frontends, (address) =>
+          this.#at(network, address),
+        ),
+        backendAddressPools: parts('backendAddressPools', balancer.backendPools, () => ({})),
+        probes: parts('probes', balancer.probes, (probe) => ({
+          ...without(probe, 'name', ...(probe.requestPath === null ? ['requestPath'] : [])),
+        })),
+        loadBalancingRules: parts(
+          'loadBalancingRules',
+          balancer.rules.map((rule) => [rule.name, rule] as const),
+          (rule) => ({
+            ...without(rule, 'name', 'frontend', 'backendPool', 'probe'),
+            frontendIPConfiguration: part('frontendIPConfigurations', rule.frontend),
+            backendAddressPool: part('backendAddressPools', rule.backendPool),
+            ...(rule.probe === null ? {} : { probe: part('probes', rule.probe) }),
+          }),
+        ),
+      },
+    });
+  }
+
+  /** One interface for each backend address of a network, in all the pools that have it. */
+  backends(): void {
+    const pools = new Map<string, { network: VirtualNetwork; address: number; pools: { id: string }[] }>();
+    for (const balancer of this.#model.loadBalancers.values()) {
+      const network = this.#networkOf(balancer.virtualNetwork);
+      for (const [pool, addresses] of balancer.backendPools) {
+        for (const address of addresses) {
+          const key = `${network.name} ${String(address)}`;
+          const entry = pools.get(key) ?? { network, address, pools: [] };
+          entry.pools.push({
+            id: this.id('loadBalancers', network.subscription, balancer.name, {
+              type: 'backendAddressPools',
+              name: pool,
+            }),
+          });
+          pools.set(key, entry);
+        }
+      }
+    }
+    for (const { network, address, pools: loadBalancerBackendAddressPools } of pools.values()) {
+      const name = `${network.name}-${formatAddress(address).replaceAll('.', '-')}`;
+      const id = this.id('networkInterfaces', network.subscription, name, {
+        type: 'ipConfigurations',
+        name: 'ipconfig',
+      });
+      this.#add('networkInterfaces', network.subscription, name, {
+        location: network.location,
+        properties: {
+          ipConfigurations: [
+            {
+              name: 'ipconfig',
+              id,
+              properties: { ...this.#at(network, address), primary: true, loadBalancerBackendAddressPools },
+            },
+          ],
+        },
+      });
+    }
+  }
+
+  service(service: PrivateLinkService): void {
+    const network = this.#networkOf(service.virtualNetwork);
+    const { subscription, location, name, loadBalancerFrontend: frontend, proxy } = service;
+    const id = this.id('privateLinkServices', subscription, name);
+    const balancer = this.#model.loadBalancers.get(frontend?.loadBalancer ?? '');
+    const configurations = service.ipConfigurations.map((address, index) => {
+      const configuration = `nat-${String(index + 1)}`;
+      return {
+        name: configuration,
+        id: `${id}/ipConfigurations/${configuration}`,
+        properties: { provisioningState: 'Succeeded', ...this.#at(network, address), primary: index === 0 },
+      };
+    });
+    const nic = this.id('networkInterfaces', subscription, `${name}.nic.${this.#draw.guid()}`);
+    const target =
+      frontend === null
+        ? { destinationIPAddress: formatAddress(service.destinationIPAddress ?? 0) }
+        : {
+            loadBalancerFrontendIpConfigurations: [
+              {
+                id: this.id(
+                  'loadBalancers',
+                  this.#networkOf(balancer!.virtualNetwork).subscription,
+                  frontend.loadBalancer,
+                  {
+                    type: 'frontendIPConfigurations',
+                    name: frontend.frontend,
+                  },
+                ),
+              },
+            ],
+          };
+    const document = this.#add('privateLinkServices', subscription, name, {
+      location,
+      properties: {
+        alias: service.alias,
+        ...target,
+        ipConfigurations: configurations,
+        enableProxyProtocol: proxy !== null,
+        ...(proxy === null || proxy.dialect === 'azure' ? {} : { proxyProtocol: sectionOf(proxy) }),
+        visibility: { subscriptions: service.visibility },
+        autoApproval: { subscriptions: service.autoApproval },
+        roleAssignments: service.roleAssignments,
+        idleTimeoutInSeconds: service.idleTimeoutInSeconds,
+        fqdns: [],
+        networkInterfaces: [{ id: nic }],
+      },
+    });
+    const own = configurations.map((each) => ({
+      name: each.name,
+      address: each.properties.privateIPAddress,
+      subnet: each.properties.subnet.id,
+    }));
+    this.documents.push(systemInterface(document, 'privateLinkService', nic, own, this.#draw));
+  }
+
+  endpoint(endpoint: PrivateEndpoint): void {
+    const network = this.#networkOf(endpoint.virtualNetwork);
+    const service = this.#model.privateLinkServices.get(endpoint.privateLinkService)!;
+    const serviceId = this.id('privateLinkServices', service.subscription, service.name);
+    const { subscription, location, name } = endpoint;
+    const subnet = this.#subnetId(network, endpoint.subnet);
+    const nic = this.id('networkInterfaces', subscription, `${name}.nic.${this.#draw.guid()}`);
+    const list = 'privateLinkServiceConnections';
+    const document = this.#add('privateEndpoints', subscription, name, {
+      location,
+      properties: {
+        subnet,
+        [list]: [
+          {
+            name,
+            id: `${this.id('privateEndpoints', subscription, name)}/${list}/${name}`,
+            properties: { provisioningState: 'Succeeded', privateLinkServiceId: serviceId },
+          },
+        ],
+        networkInterfaces: [{ id: nic }],
+      },
+    });
+    const own = { name: 'privateEndpointIpConfig', address: formatAddress(endpoint.address), subnet: subnet.id };
+    this.documents.push(systemInterface(document, 'privateEndpoint', nic, [own], this.#draw));
+    if (endpoint.status === 'Disconnected') return;
+    const connection = `${name}.${this.#draw.guid()}`;
+    this.documents.push({
+      id: `${serviceId}/privateEndpointConnections/${connection}`,
+      name: connection,
+      type: connectionType,
+      etag: newEtag(this.#draw),
+      properties: {
+        provisioningState: 'Succeeded',
+        privateEndpoint: { id: document.id },
+        privateEndpointLocation: location,
+        linkIdentifier: String(endpoint.linkIdentifier),
+        privateLinkServiceConnectionState: { status: endpoint.status, description: '', actionsRequired: 'None' },
+      },
+    });
+  }
+}
+
+const tagsOf = ({ namespace, device, mtu, hosts }: Attachment): Record<string, string> => ({
+  ...(namespace === null ? {} : { [namespaceTag]: namespace }),
+  [deviceTag]: device,
+  [mtuTag]: String(mtu),
+  ...(hosts.length === 0 ? {} : { [hostTag]: hosts.map(formatAddress).join(',') }),
+});
+
+const sectionOf = (proxy: NonNullable<PrivateLinkService['proxy']>): object =>
+  proxy.dialect === 'custom'
+    ? { ...proxy, tlvs: proxy.tlvs.map(({ type, value }) => ({ type, hex: Buffer.from(value).toString('hex') })) }
+    : proxy;
+
+/** All documents of a model without mistakes. */
+export function documentsOf(
+  model: ResourceModel,
+  attachments: ReadonlyMap<string, Attachment>,
+  draw: Draw,
+): readonly ArmDocument[] {
+  const writer = new Writer(model, draw);
+  writer.features();
+  writer.groups();
+  writer.securityGroups();
+  for (const network of model.virtualNetworks.values()) writer.network(network, attachments.get(network.name));
+  for (const balancer of model.loadBalancers.values()) writer.balancer(balancer);
+  writer.backends();
+  for (const service of model.privateLinkServices.values()) writer.service(service);
+  for (const endpoint of model.privateEndpoints.values()) writer.endpoint(endpoint);
+  return writer.documents;
+}

@@ -1,0 +1,70 @@
+/** Load balancers: frontends with private addresses, pools, probes, rules. */
+import { Addresses } from './addresses.js';
+import { documentOf, partNamed } from './documents.js';
+import type { Change } from './documents.js';
+import { methodOf } from './network-interface.js';
+import { formatResourceId } from './resource-id.js';
+import { bare, changeNotAllowed, checkSameLocation, draftOf, withIds, without } from './request.js';
+import type { PutRequest } from './request.js';
+import { refuse } from './refusal.js';
+
+export function putLoadBalancer(request: PutRequest): Change {
+  const { documents } = request;
+  const before = documentOf(documents, formatResourceId(request.id), 'loadBalancers');
+  const draft = draftOf(request, 'loadBalancers', before);
+  const { id } = draft;
+  // Azure retired Basic in 2025; a request without a sku is meant for Standard.
+  const sku = { ...draft.sku, name: draft.sku?.name ?? before?.sku?.name ?? 'Standard' };
+  const skuBefore = before?.sku?.name;
+  if (skuBefore !== undefined && skuBefore.toLowerCase() !== sku.name.toLowerCase()) {
+    throw changeNotAllowed(id, 'sku.name', skuBefore, sku.name);
+  }
+  const addresses = new Addresses(documents, id);
+  const frontends = draft.properties.frontendIPConfigurations;
+  const frontendIPConfigurations = withIds(id, 'frontendIPConfigurations', frontends).map((frontend) => {
+    const { properties } = frontend;
+    const { subnet } = properties;
+    if (subnet === undefined) {
+      const what = `frontend '${frontend.name}' has no subnet: only private frontends can be had here, name a subnet`;
+      throw refuse(400, 'InvalidRequestFormat', what, frontend.id);
+    }
+    checkSameLocation(draft, subnet.id, documents);
+    const old = partNamed(before?.properties.frontendIPConfigurations, frontend.name);
+    return {
+      ...frontend,
+      properties: {
+        ...without(properties, 'loadBalancingRules'),
+        privateIPAddress: addresses.assign(frontend, old, frontend.id),
+        privateIPAllocationMethod: methodOf(properties),
+        privateIPAddressVersion: properties.privateIPAddressVersion ?? 'IPv4',
+        subnet: bare(subnet),
+      },
+    };
+  });
+  const properties = {
+    ...draft.properties,
+    frontendIPConfigurations,
+    backendAddressPools: withIds(id, 'backendAddressPools', draft.properties.backendAddressPools).map(plain),
+    probes: withIds(id, 'probes', draft.properties.probes).map(plain),
+    loadBalancingRules: withIds(id, 'loadBalancingRules', draft.properties.loadBalancingRules).map((rule) => {
+      const { frontendIPConfiguration, backendAddressPool, backendAddressPools, probe } = rule.properties;
+      return {
+        ...rule,
+        properties: {
+          ...rule.properties,
+          frontendIPConfiguration: bare(frontendIPConfiguration),
+          ...(backendAddressPool === undefined ? {} : { backendAddressPool: bare(backendAddressPool) }),
+          ...(backendAddressPools === undefined ? {} : { backendAddressPools: backendAddressPools.map(bare) }),
+          ...(probe === undefined ? {} : { probe: bare(probe) }),
+        },
+      };
+    }),
+  };
+  return { put: [{ ...draft, sku, properties }], remove: [] };
+}
+
+/** Without the lists of who uses it. */
+const plain = <P extends { readonly properties: object }>(part: P): P => ({
+  ...part,
+  properties: without(part.properties, 'loadBalancingRules', 'backendIPConfigurations'),
+});

@@ -1,0 +1,87 @@
+/** Network interfaces: those of backends, and those that the service makes for endpoints and services. */
+import { Addresses } from './addresses.js';
+import { documentOf, partNamed, resourceType } from './documents.js';
+import type { ArmDocument, Change, Draw } from './documents.js';
+import { formatResourceId } from './resource-id.js';
+import { bare, checkSameLocation, draftOf, newEtag, withIds } from './request.js';
+import type { PutRequest } from './request.js';
+import { refuse } from './refusal.js';
+
+export function putNetworkInterface(request: PutRequest): Change {
+  const before = documentOf(request.documents, formatResourceId(request.id), 'networkInterfaces');
+  if (before !== undefined) refuseSystemInterface(before);
+  const draft = draftOf(request, 'networkInterfaces', before);
+  const addresses = new Addresses(request.documents, draft.id);
+  const ipConfigurations = withIds(draft.id, 'ipConfigurations', draft.properties.ipConfigurations).map(
+    (configuration, index) => {
+      const { properties } = configuration;
+      const old = partNamed(before?.properties.ipConfigurations, configuration.name);
+      checkSameLocation(draft, properties.subnet.id, request.documents);
+      return {
+        ...configuration,
+        properties: {
+          ...properties,
+          privateIPAddress: addresses.assign(configuration, old, configuration.id),
+          privateIPAllocationMethod: methodOf(properties),
+          privateIPAddressVersion: properties.privateIPAddressVersion ?? 'IPv4',
+          subnet: bare(properties.subnet),
+          primary: properties.primary ?? index === 0,
+          ...(properties.loadBalancerBackendAddressPools === undefined
+            ? {}
+            : { loadBalancerBackendAddressPools: properties.loadBalancerBackendAddressPools.map(bare) }),
+        },
+      };
+    },
+  );
+  const properties = { ...draft.properties, ipConfigurations };
+  delete properties.privateEndpoint;
+  delete properties.privateLinkService;
+  return { put: [{ ...draft, properties }], remove: [] };
+}
+
+export const methodOf = (properties: {
+  readonly privateIPAddress?: string | undefined;
+  readonly privateIPAllocationMethod?: string | undefined;
+}): string =>
+  properties.privateIPAllocationMethod ?? (properties.privateIPAddress === undefined ? 'Dynamic' : 'Static');
+
+/** @throws Refusal CannotModifySystemResource */
+function refuseSystemInterface(nic: ArmDocument): void {
+  const owner = nic.properties['privateEndpoint'] ?? nic.properties['privateLinkService'];
+  if (owner === undefined) return;
+  const what = `${nic.id} belongs to ${(owner as { id: string }).id}: change that resource instead.`;
+  throw refuse(400, 'CannotModifySystemResource', what, nic.id);
+}
+
+/** The interface that an endpoint or a service has in its subnet. */
+export function systemInterface(
+  owner: ArmDocument,
+  kind: 'privateEndpoint' | 'privateLinkService',
+  id: string,
+  configurations: readonly { readonly name: string; readonly address: string; readonly subnet: string }[],
+  draw: Draw,
+): ArmDocument {
+  return {
+    id,
+    name: id.slice(id.lastIndexOf('/') + 1),
+    type: resourceType('networkInterfaces'),
+    location: owner.location,
+    etag: newEtag(draw),
+    properties: {
+      provisioningState: 'Succeeded',
+      [kind]: { id: owner.id },
+      ipConfigurations: configurations.map(({ name, address, subnet }, index) => ({
+        name,
+        id: `${id}/ipConfigurations/${name}`,
+        properties: {
+          provisioningState: 'Succeeded',
+          privateIPAddress: address,
+          privateIPAllocationMethod: 'Dynamic',
+          privateIPAddressVersion: 'IPv4',
+          subnet: { id: subnet },
+          primary: index === 0,
+        },
+      })),
+    },
+  };
+}
