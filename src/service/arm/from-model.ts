@@ -9,7 +9,7 @@ import { connectionType, resourceType } from './documents.js';
 import type { ArmDocument, Draw } from './documents.js';
 import { featureDocument, groupDocument } from './manage.js';
 import { systemInterface } from './network-interface.js';
-import { newEtag, without } from './request.js';
+import { newEtag, without, withoutNulls } from './request.js';
 import { formatResourceId } from './resource-id.js';
 import type { DocumentType } from './resource-id.js';
 import { deviceTag, hostTag, mtuTag, namespaceTag } from './tags.js';
@@ -178,7 +178,7 @@ class Writer {
         ),
         backendAddressPools: parts('backendAddressPools', balancer.backendPools, () => ({})),
         probes: parts('probes', balancer.probes, (probe) => ({
-          ...without(probe, 'name', ...(probe.requestPath === null ? ['requestPath'] : [])),
+          ...without(withoutNulls(probe) as typeof probe, 'name'),
         })),
         loadBalancingRules: parts(
           'loadBalancingRules',

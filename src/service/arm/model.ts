@@ -141,6 +141,8 @@ function balancerOf(document: Typed<'loadBalancers'>, members: ReadonlyMap<strin
         requestPath: p.requestPath ?? null,
         intervalInSeconds: p.intervalInSeconds ?? 15,
         numberOfProbes: p.numberOfProbes ?? 2,
+        probeThreshold: p.probeThreshold ?? null,
+        noHealthyBackendsBehavior: spelled(enumerations.probeBehaviours, p.noHealthyBackendsBehavior, 'AllProbedDown'),
       })),
     ),
     rules: rules.map(({ name: rule, properties: p }) => ({

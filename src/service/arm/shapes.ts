@@ -28,6 +28,7 @@ export const allocationMethods = ['Static', 'Dynamic'] as const;
 export const networkPolicies = ['Enabled', 'Disabled'] as const;
 export const skus = ['Basic', 'Standard', 'Gateway'] as const;
 export const probeProtocols = ['Tcp', 'Http', 'Https'] as const;
+export const probeBehaviours = ['AllProbedDown', 'AllProbedUp'] as const;
 export const ruleProtocols = ['Tcp', 'Udp', 'All'] as const;
 export const distributions = ['Default', 'SourceIP', 'SourceIPProtocol'] as const;
 export const securityProtocols = ['*', 'Tcp', 'Udp', 'Icmp', 'Esp', 'Ah'] as const;
@@ -106,6 +107,8 @@ export const shapes = {
             port: z.number(),
             intervalInSeconds: z.number().optional(),
             numberOfProbes: z.number().optional(),
+            probeThreshold: z.number().optional(),
+            noHealthyBackendsBehavior: choice(probeBehaviours).optional(),
             requestPath: z.string().optional(),
           }),
         ),
