@@ -106,11 +106,16 @@ export function openFlow(
   return f;
 }
 
-/** Whether a flow's backend is down by its probes: what begins anew goes to another, by a flow of its own. */
-export function backendIsDown(c: Core, f: number): boolean {
+/**
+ * Ends a flow whose backend is down by its probes: what begins anew goes to another, by a flow of its own.
+ * @returns whether it was
+ */
+export function leftWhenDown(c: Core, f: number): boolean {
   const { r, tables } = c;
   const at = f * F.STRIDE;
   const { link } = tables.endpoints[r[at + F.ENDPOINT]!]!;
   const rule = tables.rule(link, r[at + F.CONSUMER_SCOPE]! & 0xff, r[at + F.CONSUMER_PORTS]! & 0xffff);
-  return rule !== undefined && tables.isDown(rule, r[at + F.BACKEND]!);
+  if (rule === undefined || !tables.isDown(rule, r[at + F.BACKEND]!)) return false;
+  c.kill(f);
+  return true;
 }

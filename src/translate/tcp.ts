@@ -13,7 +13,7 @@ import { distance } from '../wire/seq.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 import * as insertion from './insertion.js';
-import { backendIsDown, openFlow } from './open.js';
+import { leftWhenDown, openFlow } from './open.js';
 import { tcpToConsumer, tcpToProvider } from './rewrite.js';
 import { blankFastOpen, blankMptcp, readScale, readScaleOffer, refusedOptions } from './tcp-options.js';
 
@@ -227,6 +227,7 @@ function clientSyn(
   if (f >= 0) {
     const at = f * F.STRIDE;
     const state = r[at + F.STATUS]! & F.STATE_MASK;
+    const anew = r[at + F.START] !== start || state === F.MIDSTREAM;
     if (state === F.ESTABLISHED && r[at + F.START] !== start) {
       if (inWindow(c, at, seq)) {
         passes = true;
@@ -235,14 +236,10 @@ function clientSyn(
         c.kill(f);
         f = -1;
       }
-    } else if (
-      (r[at + F.START] !== start || state === F.MIDSTREAM || state === F.SYN_SENT || isRefused(c, at)) &&
-      backendIsDown(c, f)
-    ) {
-      // A new connection, or one that has no answer: it is not bound to a backend that fails its probes.
-      c.kill(f);
+    } else if ((anew || state === F.SYN_SENT || isRefused(c, at)) && leftWhenDown(c, f)) {
+      // A new connection, or one that has no answer, is not bound to a backend that fails its probes.
       f = -1;
-    } else if (r[at + F.START] !== start || state === F.MIDSTREAM) {
+    } else if (anew) {
       restart(c, f, start);
     } else if (state === F.CLOSING) {
       // A late copy, or a new connection with the old number: the backend's SYN-ACK will tell. To begin anew for a late
