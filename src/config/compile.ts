@@ -1,4 +1,5 @@
 /** Resources to the translator's plain data. */
+import { directConnectBandwidth } from '../service/direct-connect.js';
 import { effectiveIdleMs } from '../service/idle.js';
 import { probeName } from '../service/load-balancer.js';
 import type { LoadBalancer, LoadBalancingRule, PrivateLinkService, ResourceModel } from '../service/resources.js';
@@ -63,6 +64,7 @@ export function compileTopology(model: ResourceModel, settings: TranslationSetti
   }
   const links = [...model.privateLinkServices.values()].map((service): LinkSpec => {
     const security = securityOf(service, model);
+    const bitsPerSecond = directConnectBandwidth(service);
     return {
       name: service.name,
       natAddresses: service.ipConfigurations,
@@ -74,6 +76,7 @@ export function compileTopology(model: ResourceModel, settings: TranslationSetti
       tcpIdleTimeoutMs: settings.tcpEstablishedMs ?? service.idleTimeoutInSeconds * 1000,
       udpIdleTimeoutMs: settings.udpMs ?? service.idleTimeoutInSeconds * 1000,
       endpoints: endpoints.get(service.name) ?? [],
+      ...(bitsPerSecond === null ? {} : { bitsPerSecond }),
       ...(security === undefined ? {} : { security }),
     };
   });

@@ -174,6 +174,7 @@ class Resolver {
         shape.destinationIPAddress === undefined
           ? null
           : this.#address(shape.destinationIPAddress, [...path, 'destinationIPAddress']),
+      ...(shape.bandwidthInMbps === undefined ? {} : { bandwidthInMbps: shape.bandwidthInMbps ?? 0 }),
       proxy: resolveProxy(shape, path, this.#findings),
       visibility: shape.visibility,
       autoApproval: shape.autoApproval,

@@ -156,6 +156,9 @@ const privateLinkService = z.strictObject({
   ipConfigurations: z.array(address).meta({ description: 'NAT addresses, the primary one first.' }),
   loadBalancerFrontend: z.string().optional().meta({ description: 'load-balancer/frontend.' }),
   destinationIPAddress: address.optional().meta({ description: 'Direct Connect, in place of a frontend.' }),
+  bandwidthInMbps: whole(0, 100_000, 'Direct Connect: in each direction; 0 or null: no limit; absent: 10000.')
+    .nullable()
+    .optional(),
   enableProxyProtocol: z.boolean().default(false),
   proxyProtocol: proxyProtocol.optional(),
   visibility: z.array(z.string()).default([]).meta({ description: "Subscriptions that may ask, or ['*']." }),

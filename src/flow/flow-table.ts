@@ -32,7 +32,7 @@ export const NAT_ADDRESS = 4;
 export const BACKEND = 5;
 /** NAT port << 16 | backend's port. */
 export const PROVIDER_PORTS = 6;
-/** State (low 6 bits), the bits below, and the header's length (high 16 bits). */
+/** State (low 5 bits), the bits below, and the header's length (high 16 bits). */
 export const STATUS = 7;
 /** Checksum deltas from the consumer's to the provider's form: addresses << 16 | ports. */
 export const DELTAS = 8;
@@ -71,8 +71,8 @@ export const GENERATION = 25;
 export const WHEEL_NEXT = 26;
 export const WHEEL_PREVIOUS = 27;
 
-/** States, the low 6 bits of STATUS. 0 is a free record. */
-export const STATE_MASK = 0x3f;
+/** States, the low 5 bits of STATUS. 0 is a free record. */
+export const STATE_MASK = 0x1f;
 export const FREE = 0;
 /** SYN seen from the consumer. */
 export const SYN_SENT = 1;
@@ -85,6 +85,8 @@ export const UDP = 5;
 /** TCP whose start was not seen. */
 export const MIDSTREAM = 6;
 
+/** The flow is a Direct Connect link's, whose bandwidth may be limited. */
+export const POLICED = 0x20;
 // The bits of STATUS above the state. Its high 16 bits hold L, the length of the inserted header; 0: none.
 /** The SYN took the header and data along: the SYN-ACK may acknowledge more than S. */
 export const SYN_CARRIED = 0x40;

@@ -41,6 +41,7 @@ export const REASONS = [
   ['nsg-denied', 'a network security group denies the connection'],
   ['service-limit', 'no backend address is left for another adopted service'],
   ['nat-exhausted', 'every NAT port towards this backend is in use or held'],
+  ['bandwidth-exceeded', 'the bandwidth of the Direct Connect service is used up'],
   ['flow-limit', 'the flow table is full'],
   ['no-flow', 'a packet from the provider’s side that belongs to no flow'],
   ['midstream', 'TCP without a SYN that was seen; the policy is to drop'],

@@ -11,6 +11,32 @@ const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10
 
 const path = ['destinationIPAddress'];
 
+/** Azure's 10 Gbit/s for each service instance. */
+const defaultBandwidthInMbps = 10_000;
+const maxBandwidthInMbps = 100_000;
+const BITS_PER_MEGABIT = 1_000_000;
+
+/** Bits a second in each direction; null: no limit. */
+export function directConnectBandwidth(service: PrivateLinkService): number | null {
+  if (service.destinationIPAddress === null) return null;
+  return (service.bandwidthInMbps ?? defaultBandwidthInMbps) * BITS_PER_MEGABIT || null;
+}
+
+/** Only Direct Connect has a limit of its own; ours: it can be set. */
+export function checkBandwidth(service: PrivateLinkService): Problem[] {
+  const value = service.bandwidthInMbps;
+  if (value === undefined) return [];
+  const at = ['bandwidthInMbps'];
+  if (service.destinationIPAddress === null) {
+    const what =
+      'bandwidthInMbps is for Direct Connect (destinationIPAddress); behind a load balancer there is no limit';
+    return [error('DIRECT_CONNECT_BANDWIDTH', what, at)];
+  }
+  if (Number.isInteger(value) && value >= 0 && value <= maxBandwidthInMbps) return [];
+  const what = `bandwidthInMbps is ${String(value)}; it must be a whole number, 0 (no limit) to ${String(maxBandwidthInMbps)}`;
+  return [error('DIRECT_CONNECT_BANDWIDTH', what, at)];
+}
+
 /** The destination is a private IPv4 address and not a private endpoint of the same network. */
 export function checkDestination(service: PrivateLinkService, endpoints: Iterable<PrivateEndpoint>): Problem[] {
   const address = service.destinationIPAddress;

@@ -110,6 +110,8 @@ export interface PrivateLinkService {
   readonly loadBalancerFrontend: FrontendReference | null;
   /** Direct Connect; null for a service behind a load balancer. */
   readonly destinationIPAddress: number | null;
+  /** Direct Connect: in each direction; 0: no limit; absent: Azure's 10,000. */
+  readonly bandwidthInMbps?: number;
   /** Null: the PROXY header is off. */
   readonly proxy: ProxySpec | null;
   readonly visibility: readonly string[];

@@ -2,6 +2,7 @@
 import { AddressBook, addressInUse, checkInSubnet } from './addresses.js';
 import { checkAliasPrefix, parseAlias } from './alias.js';
 import {
+  checkBandwidth,
   checkDestination,
   checkDirectConnectFeature,
   checkDirectConnectLocation,
@@ -34,6 +35,7 @@ function checkService(service: PrivateLinkService, model: ResourceModel, finding
   const directConnect = service.destinationIPAddress !== null && service.loadBalancerFrontend === null;
   findings.add(at, checkAliasPrefix(parseAlias(service.alias)?.prefix ?? service.name));
   findings.add(at, checkTarget(service));
+  findings.add(at, checkBandwidth(service));
   findings.add(at, checkNatIpCount(service.ipConfigurations.length, directConnect));
   if (network !== undefined) {
     findings.add(at, checkNatIpPlaces(service, network));

@@ -151,6 +151,15 @@ export class Core {
     return ((this.now | 0) - this.r[f * F.STRIDE + F.SEEN]!) >>> 0;
   }
 
+  /**
+   * Whether a packet of a POLICED flow passes its link's policer. A recording cannot slow down, so it is not policed.
+   * @param at the flow's record
+   */
+  withinBandwidth(at: number, side: number, octets: number): boolean {
+    const { policer } = this.tables.endpoints[this.r[at + F.ENDPOINT]!]!.link;
+    return policer === null || this.recorded || policer.passes(side, octets, this);
+  }
+
   /** Ends a flow whose timer is not set: its port goes back to its pool, its record is free. */
   end(f: number): void {
     const at = f * F.STRIDE;

@@ -117,6 +117,9 @@ function client(c: Core, ip: number, last: number, total: number, f: number, sta
     } else if ((status & F.HEADER_ACKED) === 0) {
       return false;
     }
+  }
+  if ((status & F.POLICED) !== 0 && !c.withinBandwidth(at, TO_PROVIDER, total)) return false;
+  if (length !== 0) {
     const moved = (seq + length) | 0;
     v.setInt32(l4 + 4, moved);
     rest = delta32(seq, moved);
@@ -189,6 +192,9 @@ export function fromBackend(c: Core, ip: number, end: number, missing: number): 
   if (length !== 0) {
     if ((status & F.HEADER_ACKED) === 0) return NOT_USUAL;
     if ((status & F.PAST_START) === 0 && ((ack - r[at + F.START]!) | 0) < length) return NOT_USUAL;
+  }
+  if ((status & F.POLICED) !== 0 && !c.withinBandwidth(at, TO_CONSUMER, total)) return NOT_USUAL;
+  if (length !== 0) {
     const moved = (ack - length) | 0;
     v.setInt32(l4 + 8, moved);
     rest = delta32(ack, moved);

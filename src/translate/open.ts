@@ -95,7 +95,8 @@ export function openFlow(
   r[at + F.IDLE_MS] = rule.idleMs;
   r[at + F.SEEN] = c.now | 0;
   const headerLength = state === F.SYN_SENT && endpoint.header !== null ? endpoint.header.octets.length : 0;
-  r[at + F.STATUS] = state | (rule.tcpReset ? F.RESET_ON_IDLE : 0) | (headerLength << F.HEADER_SHIFT);
+  const policed = link.spec.destination === null ? 0 : F.POLICED;
+  r[at + F.STATUS] = state | policed | (rule.tcpReset ? F.RESET_ON_IDLE : 0) | (headerLength << F.HEADER_SHIFT);
   flows.link(f);
   flows.wheel.set(f, c.now + c.limitMs(f));
   if (protocol === 17) {

@@ -8,6 +8,7 @@ import { mix, tupleHash } from '../flow/hash.js';
 import { PortPool } from '../flow/port-pool.js';
 import { headerTemplate, type HeaderTemplate } from '../wire/proxy/index.js';
 import { dialectOf } from './dialects.js';
+import { Policer } from './policer.js';
 import { compileSecurity, type Security } from './security.js';
 import type { Distribution, EndpointSpec, LinkSpec, ProbeRef, RuleSpec, Topology } from './topology.js';
 
@@ -55,6 +56,8 @@ export interface Link {
   rules: Map<number, Rule>;
   /** Network security groups that judge new flows; null: none. */
   security: Security | null;
+  /** Of a Direct Connect link with a limited bandwidth, or null. */
+  policer: Policer | null;
 }
 
 /** The ports of a NAT address towards a backend; addresses are int32. */
@@ -117,6 +120,7 @@ export class Tables {
       draining: [],
       rules: this.compileRules(spec),
       security: compileSecurity(spec.security),
+      policer: policerOf(spec, null),
     };
     this.links.push(link);
     return link;
@@ -302,6 +306,7 @@ export class Tables {
     link.spec = spec;
     link.rules = this.compileRules(spec);
     link.security = compileSecurity(spec.security);
+    link.policer = policerOf(spec, link.policer);
     this.giveNatAddresses(link, spec.natAddresses);
   }
 
@@ -331,6 +336,12 @@ export class Tables {
     }
     return left;
   }
+}
+
+/** @param before the link's, which stays as it is while the rate does */
+function policerOf({ bitsPerSecond, destination }: LinkSpec, before: Policer | null): Policer | null {
+  if (bitsPerSecond === undefined || destination === null) return null;
+  return before?.rate === bitsPerSecond ? before : new Policer(bitsPerSecond);
 }
 
 const text = (proxy: LinkSpec['proxy']): string =>

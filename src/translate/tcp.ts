@@ -24,6 +24,7 @@ const MSS_BELOW_HEADER = drop('mss-below-header');
 const SIMULTANEOUS_OPEN = drop('simultaneous-open');
 const MIDSTREAM = drop('midstream');
 const OUT_OF_SCRATCH = drop('out-of-scratch');
+const BANDWIDTH_EXCEEDED = drop('bandwidth-exceeded');
 const NO_SYN_ACK = drop('no-syn-ack');
 const RESET_IN_DOUBT = drop('reset-in-doubt');
 
@@ -199,6 +200,7 @@ function withoutAcknowledgment(c: Core, at: number, d: number): number {
 export function send(c: Core, ip: number, end: number, at: number, side: number): number {
   const { r } = c;
   const octets = end - ip + c.missing;
+  if ((r[at + F.STATUS]! & F.POLICED) !== 0 && !c.withinBandwidth(at, side, octets)) return BANDWIDTH_EXCEEDED;
   const counters = c.flows.counters;
   const i = (at + (side === TO_PROVIDER ? F.OCTETS_OUT : F.OCTETS_BACK)) >> 1;
   counters[i] = counters[i]! + octets;
@@ -316,7 +318,7 @@ export function restart(c: Core, f: number, start: number): void {
   const endpoint = c.tables.endpoints[r[at + F.ENDPOINT]!]!;
   const length = endpoint.header === null ? 0 : endpoint.header.octets.length;
   c.dropPending(at);
-  r[at + F.STATUS] = F.SYN_SENT | (r[at + F.STATUS]! & F.RESET_ON_IDLE) | (length << F.HEADER_SHIFT);
+  r[at + F.STATUS] = F.SYN_SENT | (r[at + F.STATUS]! & (F.RESET_ON_IDLE | F.POLICED)) | (length << F.HEADER_SHIFT);
   r[at + F.START] = start;
   r[at + F.CLIENT_NEXT] = start;
   r[at + F.SERVER_NEXT] = 0;

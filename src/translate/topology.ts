@@ -88,6 +88,8 @@ export interface LinkSpec {
   readonly tcpIdleTimeoutMs: number;
   readonly udpIdleTimeoutMs: number;
   readonly endpoints: readonly EndpointSpec[];
+  /** Direct Connect: bits a second, in each direction. Absent: no limit. */
+  readonly bitsPerSecond?: number;
   /** Absent: no network security group judges this link's flows. */
   readonly security?: LinkSecurity;
 }

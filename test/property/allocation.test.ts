@@ -21,6 +21,7 @@ describe('what packets cost in heap', () => {
   for (const way of [
     'established TCP',
     'established TCP without options',
+    'policed TCP',
     'TCP with SACK',
     'the header, again and again',
     'UDP',

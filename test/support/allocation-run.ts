@@ -90,8 +90,8 @@ function opened(bench: Bench, acknowledged: boolean): { answer: (of: Buffer, ack
   return { answer };
 }
 
-function established(options: Buffer): Way {
-  const bench = new Bench();
+function established(options: Buffer, over: Partial<LinkSpec> = {}): Way {
+  const bench = new Bench({}, over);
   const { answer } = opened(bench, true);
   const fields = { ...CLIENT, seq: 1000, ack: 5001, flags: ACK | PSH, payload: 'x'.repeat(100) };
   const out = bench.keep(tcpPacket({ ...fields, options: options.equals(SACK) ? TIMESTAMPS : options }));
@@ -104,6 +104,20 @@ function established(options: Buffer): Way {
   ends.copy(bench.slab, reply.at + 20, 20, 24);
   withChecksum(bench.slab.subarray(reply.at, reply.at + reply.length));
   return sound(bench, (i) => ((i & 1) === 0 ? bench.fromConsumer(out) : bench.fromProvider(reply)));
+}
+
+/** The established way of a Direct Connect link, with time that goes on. */
+function policed(): Way {
+  const over = { rules: [], destination: address('172.16.0.1'), bitsPerSecond: 10_000_000_000 };
+  const way = established(TIMESTAMPS, over);
+  return {
+    translator: way.translator,
+    packet: (i) => {
+      way.translator.begin();
+      way.translator.advance(i);
+      way.packet(i);
+    },
+  };
 }
 
 /** Every packet must be forwarded, or it is not the way that is meant. */
@@ -235,6 +249,7 @@ function octetsPerPacket(way: Way, packets: number): number {
 const results = {
   'established TCP': octetsPerPacket(established(TIMESTAMPS), MILLION),
   'established TCP without options': octetsPerPacket(established(Buffer.alloc(0)), MILLION),
+  'policed TCP': octetsPerPacket(policed(), MILLION),
   'TCP with SACK': octetsPerPacket(established(SACK), MILLION),
   'the header, again and again': octetsPerPacket(headerAgain(), MILLION / 2),
   UDP: octetsPerPacket(datagrams(), MILLION),

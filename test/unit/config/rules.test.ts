@@ -154,6 +154,14 @@ const errors: readonly Row[] = [
     anotherEndpoint('  inner: { subnet: provider/database, address: 10.200.3.4, privateLinkService: web }\n'),
     ['autoApproval: [consumer]', 'autoApproval: [consumer, provider]'],
   ),
+  row('DIRECT_CONNECT_BANDWIDTH', 'half a megabit', 'privateLinkServices.database.bandwidthInMbps', [
+    'destinationIPAddress: 10.200.3.4',
+    'destinationIPAddress: 10.200.3.4\n    bandwidthInMbps: 0.5',
+  ]),
+  row('DIRECT_CONNECT_BANDWIDTH', 'a bandwidth behind a load balancer', 'privateLinkServices.web.bandwidthInMbps', [
+    'loadBalancerFrontend: lb/web',
+    'loadBalancerFrontend: lb/web\n    bandwidthInMbps: 10',
+  ]),
   row('DIRECT_CONNECT_NOT_REGISTERED', 'no feature flag', 'privateLinkServices.database.destinationIPAddress', [
     '[Microsoft.Network/AllowPrivateLinkserviceUDR]',
     '[]',
@@ -483,6 +491,7 @@ describe('config: rules of the service model', () => {
     ['an idle time of a day', ['Seconds: 300', 'Seconds: 86400']],
     ['an idle time of 30 minutes', ['Minutes: 4', 'Minutes: 30']],
     ['port 1', ['backendPort: 8080', 'backendPort: 1']],
+    ['a bandwidth of 100 Gbit/s', ['IPAddress: 10.200.3.4', 'IPAddress: 10.200.3.4\n    bandwidthInMbps: 100000']],
     ['port 65535', ['backendPort: 8080', 'backendPort: 65535']],
     ['100 subscriptions in visibility', provider(`[${'consumer, '.repeat(100)}]`)],
     ['TLV types 0 and 255', [dialect, '{ dialect: custom, tlvs: [{ type: 0, hex: "" }, { type: 0xFF, hex: "" }] }']],
