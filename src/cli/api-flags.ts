@@ -1,9 +1,11 @@
-/** Options of the management interface, which `serve` and `up` share. */
+/** Options of the management interface, which `serve` and `up` share, and what they open. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { LabConfig } from '../config/index.js';
 import type { ApiServer } from '../control/api-server.js';
 import type { ResourceManager } from '../control/manager.js';
 import { CulvertError } from '../errors.js';
+import type { Gateway } from '../gateway/gateway.js';
 import type { Log } from '../gateway/log.js';
 import { UsageError } from './failure.js';
 
@@ -25,19 +27,82 @@ export const addApiOptions = (command: Command): Command =>
     .option('--token-file <file>', 'file with the bearer token that every request must have')
     .option('--operation-time <seconds>', 'how long operations seem to take, to try out how a client waits (0)');
 
-/** @throws UsageError; CulvertError API_*, STATE_* */
-export async function openApi(flags: ApiFlags, manager: ResourceManager, log: Log): Promise<ApiServer> {
+/** Resources that are managed over the interface. */
+export interface ManagedResources {
+  lab(): LabConfig;
+  /** Begins to answer; with a gateway each change takes effect in it at once. */
+  serve(gateway?: Gateway): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the state, and gives an empty one the lab file's resources.
+ * @param lab path of a lab file
+ * @returns null where neither --port nor --state is given
+ * @throws UsageError; CulvertError CONFIG_*, STATE_*
+ */
+export async function openResources(
+  flags: ApiFlags,
+  lab: string | undefined,
+  log: Log,
+): Promise<ManagedResources | null> {
+  if (flags.port === undefined && flags.state === undefined) return null;
+  if (flags.port === undefined || flags.state === undefined) throw new UsageError('--port and --state go together');
+  // Loaded when it is asked for: it is not needed for a lab file alone.
+  const [{ loadLab }, { defaultBase }, { ResourceManager }, { Store }, { seed }] = await Promise.all([
+    import('../config/index.js'),
+    import('../control/lab.js'),
+    import('../control/manager.js'),
+    import('../control/store.js'),
+    import('../control/seed.js'),
+  ]);
+  const config = lab === undefined ? undefined : loadLab(lab);
+  const store = Store.open(flags.state);
+  let manager: ResourceManager;
+  try {
+    manager = new ResourceManager({ store, base: config ?? defaultBase() });
+    if (config !== undefined) await seed(manager, config, log);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  let server: ApiServer | null = null;
+  return {
+    lab: () => manager.lab(),
+    serve: async (gateway) => {
+      if (gateway !== undefined) await follow(manager, gateway, log);
+      server = await openServer(flags, manager, log);
+    },
+    close: async () => {
+      await server?.close();
+      await manager.close();
+    },
+  };
+}
+
+/** Changes of the resources take effect in the gateway before they are answered. */
+async function follow(manager: ResourceManager, gateway: Gateway, log: Log): Promise<void> {
+  const { planNetworks } = await import('../gateway/plan.js');
+  manager.attach({
+    check: (lab) => planNetworks(lab),
+    apply: (lab) => {
+      log.info('resources changed', { flowsEnded: gateway.take(lab) });
+    },
+  });
+}
+
+/** @throws UsageError; CulvertError API_* */
+async function openServer(flags: ApiFlags, manager: ResourceManager, log: Log): Promise<ApiServer> {
   const [{ ApiServer }, { certificateFor }] = await Promise.all([
     import('../control/api-server.js'),
     import('../control/tls.js'),
   ]);
-  const port = wholeNumber('--port', flags.port ?? '', 65535);
   const seconds = Number(flags.operationTime ?? 0);
   if (!(seconds >= 0 && seconds <= 3600)) throw new UsageError(`--operation-time is 0 to 3600 seconds`);
   const server = await ApiServer.listen({
     manager,
     log,
-    port,
+    port: wholeNumber('--port', flags.port ?? '', 65535),
     listen: flags.listen,
     token: flags.tokenFile === undefined ? undefined : readToken(flags.tokenFile),
     certificate: flags.tls === true ? certificateFor(flags.state!, flags.listen ?? '127.0.0.1') : undefined,

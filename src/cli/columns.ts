@@ -1,8 +1,13 @@
 /** Tables with a head, and sizes and times that people read. */
 
+/** A resource of the management interface is shown by its name, the last part of its id. */
+const shownText = (cell: string): string => (cell.startsWith('/subscriptions/') ? cell.split('/').at(-1)! : cell);
+
 /** Numbers stand to the right, texts to the left. */
 export function columns(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const shown = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en-US') : cell)));
+  const shown = rows.map((row) =>
+    row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en-US') : shownText(cell))),
+  );
   const widths = head.map((title, i) => Math.max(title.length, ...shown.map((row) => row[i]!.length)));
   const line = (cells: readonly string[], row: readonly (string | number)[] | undefined): string =>
     cells

@@ -1,5 +1,7 @@
 /** What `culvert up` does: start, and wait for a signal or a failure. */
 import type { CulvertError } from '../errors.js';
+import type { ApiFlags, ManagedResources } from './api-flags.js';
+import { openResources } from './api-flags.js';
 import { Gateway } from '../gateway/gateway.js';
 import { LabWatcher } from '../gateway/lab-watcher.js';
 import type { Log } from '../gateway/log.js';
@@ -7,7 +9,7 @@ import { EXIT } from './exit-codes.js';
 import { report, UsageError } from './failure.js';
 import { jsonLog, textLog } from './log.js';
 
-export interface UpFlags {
+export interface UpFlags extends ApiFlags {
   readonly json?: true;
   readonly runDir?: string;
 }
@@ -23,28 +25,67 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   // Before the start: a signal that comes meanwhile must not leave half of it behind.
   const onSignal = (): void => end(null);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
-  const gateway = await Gateway.start({
-    lab,
-    log,
-    onFailure: (error) => end(error),
-    ...(flags.runDir === undefined ? {} : { runDirectory: flags.runDir }),
-  });
+  const managed = await openResources(flags, lab, log);
+  const gateway = await startGateway(lab, flags, log, managed, (error) => end(error));
   const onFault = (error: unknown): void => {
     // Whatever broke, what was made on the machine must go.
     void gateway.stop().finally(() => process.exit(report(error)));
   };
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
+  let failure: CulvertError | null;
+  try {
+    if (managed === null) failure = await followLab(lab, log, gateway, ended);
+    else {
+      await managed.serve(gateway);
+      failure = await ended;
+    }
+  } finally {
+    await managed?.close();
+    await gateway.stop();
+  }
+  return failure === null ? EXIT.ok : report(failure);
+}
+
+async function startGateway(
+  lab: string,
+  flags: UpFlags,
+  log: Log,
+  managed: ManagedResources | null,
+  onFailure: (error: CulvertError) => void,
+): Promise<Gateway> {
+  try {
+    return await Gateway.start({
+      lab,
+      log,
+      onFailure,
+      ...(managed === null ? {} : { resources: managed.lab() }),
+      ...(flags.runDir === undefined ? {} : { runDirectory: flags.runDir }),
+    });
+  } catch (error) {
+    await managed?.close();
+    throw error;
+  }
+}
+
+/** The lab file is what counts: each change of it is taken. */
+async function followLab(
+  lab: string,
+  log: Log,
+  gateway: Gateway,
+  ended: Promise<CulvertError | null>,
+): Promise<CulvertError | null> {
   const watcher = watchLab(lab, log, () => gateway.reload());
   const onHangUp = (): void => {
     gateway.reload();
   };
   process.on('SIGHUP', onHangUp);
-  const failure = await ended;
-  process.off('SIGHUP', onHangUp);
-  watcher?.close();
-  await gateway.stop();
-  return failure === null ? EXIT.ok : report(failure);
+  try {
+    return await ended;
+  } finally {
+    process.off('SIGHUP', onHangUp);
+    watcher?.close();
+  }
 }
 
 function watchLab(lab: string, log: Log, onChange: () => void): LabWatcher | null {

@@ -27,6 +27,8 @@ import { type GatewayStatus, type Reloads, reportStatus } from './status.js';
 export interface GatewayOptions {
   /** Path of the lab file. */
   readonly lab: string;
+  /** The lab to begin with, in the place of the file's; what changes later comes by {@link Gateway.take}. */
+  readonly resources?: LabConfig;
   readonly log: Log;
   /** Where the record and the socket go; absent: the machine's usual place. */
   readonly runDirectory?: string;
@@ -77,9 +79,9 @@ export class Gateway {
    */
   static async start(options: GatewayOptions): Promise<Gateway> {
     const file = path.resolve(options.lab);
-    const lab = loadLab(options.lab);
+    const lab = options.resources ?? loadLab(options.lab);
     const plans = planNetworks(lab);
-    if (plans.length === 0) {
+    if (plans.length === 0 && options.resources === undefined) {
       throw new CulvertError('GATEWAY_NOTHING_TO_DO', `${options.lab} has neither private endpoints nor services`);
     }
     const state = RunState.claim(options.runDirectory ?? runDirectory(), labName(file), file);
@@ -147,10 +149,10 @@ export class Gateway {
    */
   reload(): boolean {
     let lab: LabConfig;
-    let plans: NetworkPlan[];
+    let ended: number;
     try {
       lab = loadLab(this.options.lab);
-      plans = planNetworks(lab);
+      ended = this.take(lab);
     } catch (error) {
       if (!(error instanceof CulvertError)) throw error;
       this.reloads.mistakes = error.message.split('\n');
@@ -158,13 +160,23 @@ export class Gateway {
       return false;
     }
     for (const warning of lab.warnings) this.log.warn(warning.message, { code: warning.code });
-    const ended = this.apply(lab);
-    this.follow(plans);
-    this.watch(true);
     this.reloads.count++;
     this.reloads.mistakes = [];
     this.log.info('lab file taken', { flowsEnded: ended });
     return true;
+  }
+
+  /**
+   * Takes other resources, as {@link reload} does those of the lab file.
+   * @returns how many flows ended
+   * @throws CulvertError GATEWAY_NETWORKS_OVERLAP, GATEWAY_NAT_ADDRESS_TWICE: nothing has changed then
+   */
+  take(lab: LabConfig): number {
+    const plans = planNetworks(lab);
+    const ended = this.apply(lab);
+    this.follow(plans);
+    this.watch(true);
+    return ended;
   }
 
   /** @returns how many flows ended */

@@ -27,10 +27,10 @@ export class GatewayProcess {
   private partial = '';
   private waiting: (() => void)[] = [];
 
-  constructor(lab: string, runDirectory: string) {
+  constructor(lab: string, runDirectory: string, ...more: readonly string[]) {
     this.lab = lab;
     this.runDirectory = runDirectory;
-    this.child = spawn(process.execPath, [command, 'up', lab, '--json', '--run-dir', runDirectory], {
+    this.child = spawn(process.execPath, [command, 'up', lab, '--json', '--run-dir', runDirectory, ...more], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child.stdout!.on('data', (chunk: Buffer) => this.read(chunk.toString()));

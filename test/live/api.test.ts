@@ -1,0 +1,276 @@
+import type { NetworkManagementClient, PrivateEndpointConnection } from '@azure/arm-network';
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ip } from '../../src/device/tun/ip-command.js';
+import { clientOf, LOCATION, QUICK, refused } from '../contract/sdk.js';
+import { needsCommand, needsTunDevice } from '../support/machine.js';
+import { Namespaces } from '../support/namespaces.js';
+import type { Running } from '../support/namespaces.js';
+import { GatewayProcess } from './gateway-process.js';
+
+const CLIENT = '10.0.0.5';
+const ENDPOINT = '10.0.0.4';
+/** A consumer keeps to one NAT address while it has ports: to see another used takes several consumers. */
+const MORE_CLIENTS = Array.from({ length: 8 }, (_, i) => `10.0.0.${String(6 + i)}`);
+const BACKEND = '10.200.2.4';
+const GROUP = 'links';
+const [PROVIDER, RED, BLUE] = ['provider', 'red', 'blue'] as const;
+
+/** Of this run alone; named so that a later run sweeps what a killed one left. */
+const id = String(process.pid);
+const namespaceOf: Readonly<Record<string, string>> = {
+  [PROVIDER]: `culvert-test-${id}-951`,
+  [RED]: `culvert-test-${id}-952`,
+  [BLUE]: `culvert-test-${id}-953`,
+};
+
+const resource = (subscription: string, type: string, name: string): string =>
+  `/subscriptions/${subscription}/resourceGroups/${GROUP}/providers/Microsoft.Network/${type}/${name}`;
+
+describe('culvert up, managed by @azure/arm-network', function () {
+  this.timeout(60_000);
+  const spaces = new Namespaces();
+  const clients = new Map<string, NetworkManagementClient>();
+  let folder = '';
+  let gateway: GatewayProcess;
+
+  const client = (subscription: string): NetworkManagementClient => clients.get(subscription)!;
+  const service = resource(PROVIDER, 'privateLinkServices', 'web');
+
+  async function up(): Promise<void> {
+    const state = ['--port', '0', '--state', path.join(folder, 'state')];
+    gateway = new GatewayProcess(path.join(folder, `lab${id}.yaml`), path.join(folder, 'run'), ...state);
+    const { url } = await gateway.logged('management interface');
+    for (const subscription of [PROVIDER, RED, BLUE]) clients.set(subscription, clientOf(String(url), subscription));
+  }
+
+  async function network(subscription: string, prefix: string, host: string): Promise<void> {
+    await client(subscription).virtualNetworks.beginCreateOrUpdateAndWait(
+      GROUP,
+      'net',
+      {
+        location: LOCATION,
+        tags: {
+          'culvert-namespace': namespaceOf[subscription]!,
+          'culvert-device': `${subscription[0]!}a${id}`,
+          'culvert-hosts': host,
+        },
+        addressSpace: { addressPrefixes: [`${prefix}.0.0/16`] },
+        subnets: [
+          { name: 'default', addressPrefix: `${prefix}.0.0/24` },
+          { name: 'nat', addressPrefix: `${prefix}.1.0/24`, privateLinkServiceNetworkPolicies: 'Disabled' },
+          { name: 'backend', addressPrefix: `${prefix}.2.0/24` },
+        ],
+      },
+      QUICK,
+    );
+  }
+
+  const subnet = (subscription: string, name: string): { id: string } => ({
+    id: `${resource(subscription, 'virtualNetworks', 'net')}/subnets/${name}`,
+  });
+
+  const putService = (natAddresses: number): Promise<unknown> =>
+    client(PROVIDER).privateLinkServices.beginCreateOrUpdateAndWait(
+      GROUP,
+      'web',
+      {
+        location: LOCATION,
+        loadBalancerFrontendIpConfigurations: [
+          { id: `${resource(PROVIDER, 'loadBalancers', 'lb')}/frontendIPConfigurations/web` },
+        ],
+        ipConfigurations: Array.from({ length: natAddresses }, (_, i) => ({
+          name: `nat-${String(i)}`,
+          primary: i === 0,
+          subnet: subnet(PROVIDER, 'nat'),
+        })),
+        enableProxyProtocol: true,
+        visibility: { subscriptions: ['*'] },
+        autoApproval: { subscriptions: [RED] },
+      },
+      QUICK,
+    );
+
+  const endpoint = (subscription: string): Promise<unknown> =>
+    client(subscription).privateEndpoints.beginCreateOrUpdateAndWait(
+      GROUP,
+      'web',
+      {
+        location: LOCATION,
+        subnet: subnet(subscription, 'default'),
+        privateLinkServiceConnections: [{ name: 'web', privateLinkServiceId: service }],
+      },
+      QUICK,
+    );
+
+  async function connectionOf(subscription: string): Promise<PrivateEndpointConnection> {
+    for await (const each of client(PROVIDER).privateLinkServices.listPrivateEndpointConnections(GROUP, 'web')) {
+      if (each.privateEndpoint?.id === resource(subscription, 'privateEndpoints', 'web')) return each;
+    }
+    throw new Error(`${subscription} has no connection`);
+  }
+
+  const decide = async (subscription: string, status: string): Promise<unknown> =>
+    client(PROVIDER).privateLinkServices.updatePrivateEndpointConnection(
+      GROUP,
+      'web',
+      (await connectionOf(subscription)).name!,
+      { privateLinkServiceConnectionState: { status } },
+    );
+
+  const whose = (from: string, patience = '10', source = CLIENT): Promise<string> => {
+    const options = ['--http0.9', '-sS', '--max-time', patience, '--interface', source];
+    return spaces.run(namespaceOf[from]!, 'curl', ...options, `http://${ENDPOINT}:7000/`);
+  };
+  const hold = (from: string): Running => spaces.node(namespaceOf[from]!, 'link-peer', 'hold', ENDPOINT, '7001');
+  const echoes = async (held: Running, count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) assert.equal(await held.line(), 'echo');
+  };
+
+  before(async function () {
+    needsTunDevice(this);
+    needsCommand(this, 'curl');
+    folder = mkdtempSync(path.join(os.tmpdir(), 'culvert-managed-'));
+    writeFileSync(path.join(folder, `lab${id}.yaml`), 'virtualNetworks: {}\n');
+    await up();
+  });
+
+  after(async () => {
+    if (folder === '') return;
+    spaces.remove();
+    await gateway.stop();
+    const left = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
+    for (const name of Object.values(namespaceOf)) if (left.includes(name)) ip('netns', 'delete', name);
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('gives the server the linkIdentifier that the client of the interface sees', async () => {
+    await network(PROVIDER, '10.200', BACKEND);
+    await network(RED, '10.0', [CLIENT, ...MORE_CLIENTS].join(', '));
+    await network(BLUE, '10.0', CLIENT);
+    const [frontend, pool] = ['frontendIPConfigurations/web', 'backendAddressPools/web'].map((part) => ({
+      id: `${resource(PROVIDER, 'loadBalancers', 'lb')}/${part}`,
+    }));
+    await client(PROVIDER).loadBalancers.beginCreateOrUpdateAndWait(
+      GROUP,
+      'lb',
+      {
+        location: LOCATION,
+        frontendIPConfigurations: [{ name: 'web', subnet: subnet(PROVIDER, 'default') }],
+        backendAddressPools: [{ name: 'web' }],
+        loadBalancingRules: [7000, 7001].map((port) => ({
+          name: `tcp-${String(port)}`,
+          frontendIPConfiguration: frontend!,
+          backendAddressPool: pool!,
+          protocol: 'Tcp',
+          frontendPort: port,
+          backendPort: port,
+        })),
+      },
+      QUICK,
+    );
+    const configuration = {
+      name: 'ip',
+      subnet: subnet(PROVIDER, 'backend'),
+      privateIPAllocationMethod: 'Static',
+      privateIPAddress: BACKEND,
+      loadBalancerBackendAddressPools: [pool!],
+    };
+    await client(PROVIDER).networkInterfaces.beginCreateOrUpdateAndWait(
+      GROUP,
+      'backend',
+      { location: LOCATION, ipConfigurations: [configuration] },
+      QUICK,
+    );
+    await putService(1);
+    await endpoint(RED);
+    await endpoint(BLUE);
+    assert.equal(await spaces.node(namespaceOf[PROVIDER]!, 'link-peer', 'serve', BACKEND).line(), 'ready');
+    const red = await connectionOf(RED);
+    assert.match(
+      await whose(RED),
+      new RegExp(`^LINKID ${red.linkIdentifier!} from ${CLIENT}:\\d+ to ${ENDPOINT}:7000`),
+    );
+  });
+
+  it('lets a waiting consumer in when its connection is approved, and not before', async () => {
+    await assert.rejects(whose(BLUE, '1'), /exit code 28/);
+    await decide(BLUE, 'Approved');
+    const blue = await connectionOf(BLUE);
+    assert.match(await whose(BLUE), new RegExp(`^LINKID ${blue.linkIdentifier!} `));
+  });
+
+  it('takes a further NAT address under traffic, and gives one up, without a lost connection', async () => {
+    const held = hold(RED);
+    assert.match(await held.line(), /^LINKID/);
+    await echoes(held, 1);
+    await putService(2);
+    const used = async (): Promise<Set<string>> => {
+      const { natPorts } = await gateway.status();
+      return new Set(natPorts.map(({ address }) => address));
+    };
+    await Promise.all(MORE_CLIENTS.map((source) => whose(RED, '10', source)));
+    assert.deepEqual(await used(), new Set(['10.200.1.4', '10.200.1.5']));
+    await echoes(held, 3);
+    await putService(1);
+    await echoes(held, 5);
+    assert.match(await whose(RED), /^LINKID/);
+    held.kill();
+  });
+
+  it('ends the flows of a rejected consumer at once, and no other', async () => {
+    const [red, blue] = [hold(RED), hold(BLUE)];
+    for (const held of [red, blue]) {
+      assert.match(await held.line(), /^LINKID/);
+      await echoes(held, 2);
+    }
+    await decide(BLUE, 'Rejected');
+    const seen = blue.lines.length;
+    const before = red.lines.length;
+    await sleep(700);
+    assert.ok(blue.lines.length <= seen + 1, 'the rejected connection went on');
+    assert.ok(red.lines.length >= before + 3, 'the other connection was hurt');
+    await assert.rejects(whose(BLUE, '1'), /exit code 28/);
+    await refused(decide(BLUE, 'Approved'), 409, 'ConnectionTransition', /cannot be approved/);
+    for (const held of [red, blue]) held.kill();
+  });
+
+  it('refuses what this machine cannot run, and changes nothing', async () => {
+    const { address, network: name } = { address: '10.0.0.0/16', network: 'here' };
+    const make = (network: string): Promise<unknown> =>
+      client(RED).virtualNetworks.beginCreateOrUpdateAndWait(
+        GROUP,
+        network,
+        {
+          location: LOCATION,
+          tags: { 'culvert-mtu': '70000' },
+          addressSpace: { addressPrefixes: [address] },
+          subnets: [],
+        },
+        QUICK,
+      );
+    await refused(make(name), 400, 'SettingRange', /mtu is 70000; it must be a whole number, 576 to 65535/);
+    await refused(client(RED).virtualNetworks.get(GROUP, name), 404, 'ResourceNotFound', /was not found/);
+  });
+
+  it('goes on after a kill with the same connections and LINKIDs', async () => {
+    const before = await connectionOf(RED);
+    gateway.signal('SIGKILL');
+    await gateway.ended;
+    await up();
+    const after = await connectionOf(RED);
+    assert.deepEqual(after, before);
+    assert.match(await whose(RED), new RegExp(`^LINKID ${after.linkIdentifier!} `));
+    assert.equal((await connectionOf(BLUE)).privateLinkServiceConnectionState?.status, 'Rejected');
+  });
+
+  it('takes everything down when it is deleted', async () => {
+    await client(RED).privateEndpoints.beginDeleteAndWait(GROUP, 'web', QUICK);
+    await client(BLUE).privateEndpoints.beginDeleteAndWait(GROUP, 'web', QUICK);
+    await client(PROVIDER).privateLinkServices.beginDeleteAndWait(GROUP, 'web', QUICK);
+    assert.deepEqual((await gateway.status()).networks, []);
+  });
+});
