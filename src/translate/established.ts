@@ -74,6 +74,7 @@ function plainLength(v: DataView, ip: number, end: number, missing: number): num
  * A packet seen in a consumer network.
  * @param recorded a server's packet is lifted into the form that its backend sent, else it is not usual; but a checksum
  *   that is no more than the pseudo header's sum is not usual here, where nothing else tells that it is partial
+ * @param partial the checksum field holds the pseudo-header sum only, as of every packet from a local TCP with offload
  * @returns NOT_USUAL, TO_BACKEND, or LIFTED
  */
 export function fromNetwork(
@@ -83,6 +84,7 @@ export function fromNetwork(
   network: number,
   missing: number,
   recorded: boolean,
+  partial: boolean,
 ): number {
   const { view: v, flows, r } = c;
   const total = plainLength(v, ip, end, missing);
@@ -96,11 +98,19 @@ export function fromNetwork(
   const status = r[at + F.STATUS]!;
   if ((status & F.STATE_MASK) !== F.ESTABLISHED) return NOT_USUAL;
   const last = Math.min(end, ip + total);
-  if (flows.forward) return client(c, ip, last, total, f, status) ? TO_BACKEND : NOT_USUAL;
+  if (flows.forward) return client(c, ip, last, total, f, status, partial) ? TO_BACKEND : NOT_USUAL;
   return recorded && lift(c, ip, last, total, at, status) ? LIFTED : NOT_USUAL;
 }
 
-function client(c: Core, ip: number, last: number, total: number, f: number, status: number): boolean {
+function client(
+  c: Core,
+  ip: number,
+  last: number,
+  total: number,
+  f: number,
+  status: number,
+  partial: boolean,
+): boolean {
   const { view: v, r } = c;
   const at = f * F.STRIDE;
   const l4 = ip + L4;
@@ -135,9 +145,11 @@ function client(c: Core, ip: number, last: number, total: number, f: number, sta
   const deltas = r[at + F.DELTAS]!;
   v.setInt32(l4, r[at + F.PROVIDER_PORTS]!);
   const field = v.getUint16(l4 + 16);
-  v.setInt16(l4 + 16, apply(field, (deltas >>> 16) + (deltas & 0xffff) + rest));
+  const addresses = deltas >>> 16;
+  // A pseudo header's sum, no complement of it, knows neither ports nor sequence numbers.
+  v.setInt16(l4 + 16, partial ? fold(field + addresses) : apply(field, addresses + (deltas & 0xffff) + rest));
   const lifetime = v.getInt32(ip + 8);
-  const sum = apply(lifetime & 0xffff, (deltas >>> 16) + TTL_DOWN);
+  const sum = apply(lifetime & 0xffff, addresses + TTL_DOWN);
   v.setInt32(ip + 8, ((lifetime - 0x1000000) & ~0xffff) | sum);
   v.setInt32(ip + 12, r[at + F.NAT_ADDRESS]!);
   v.setInt32(ip + 16, r[at + F.BACKEND]!);
@@ -175,7 +187,7 @@ function lift(c: Core, ip: number, last: number, total: number, at: number, stat
 }
 
 /** A packet seen on the provider's side. @returns NOT_USUAL or TO_CLIENT */
-export function fromBackend(c: Core, ip: number, end: number, missing: number): number {
+export function fromBackend(c: Core, ip: number, end: number, missing: number, partial: boolean): number {
   const { view: v, flows, r } = c;
   const total = plainLength(v, ip, end, missing);
   if (total === 0 || c.outbox.count >= c.outbox.capacity || !c.shortcut) return NOT_USUAL;
@@ -211,9 +223,10 @@ export function fromBackend(c: Core, ip: number, end: number, missing: number): 
   const back = r[at + F.CONSUMER_PORTS]!;
   v.setInt32(l4, (back << 16) | (back >>> 16));
   const field = v.getUint16(l4 + 16);
-  v.setInt16(l4 + 16, apply(field, 0x1fffe - (deltas >>> 16) - (deltas & 0xffff) + rest));
+  const addresses = 0xffff - (deltas >>> 16);
+  v.setInt16(l4 + 16, partial ? fold(field + addresses) : apply(field, addresses + 0xffff - (deltas & 0xffff) + rest));
   const lifetime = v.getInt32(ip + 8);
-  const sum = apply(lifetime & 0xffff, 0xffff - (deltas >>> 16) + TTL_DOWN);
+  const sum = apply(lifetime & 0xffff, addresses + TTL_DOWN);
   v.setInt32(ip + 8, ((lifetime - 0x1000000) & ~0xffff) | sum);
   v.setInt32(ip + 12, r[at + F.ENDPOINT_ADDRESS]!);
   v.setInt32(ip + 16, r[at + F.CONSUMER]!);

@@ -121,7 +121,7 @@ export class Recording {
     const c = this.t.core;
     c.ackInferred = false;
     c.ackForeign = false;
-    const usual = established.fromNetwork(c, ip, end, network, missing, true);
+    const usual = established.fromNetwork(c, ip, end, network, missing, true, false);
     return usual === established.TO_BACKEND ? FORWARD : usual === established.LIFTED ? LIFTED : NOT_USUAL;
   }
 

@@ -110,9 +110,8 @@ export class Translator {
    * @returns FORWARD, HELD, or a drop verdict, already counted
    */
   fromConsumer(ip: number, end: number, network: number, missing = 0, partial = false): number {
-    if (!partial && established.fromNetwork(this.core, ip, end, network, missing, false) !== established.NOT_USUAL) {
-      return FORWARD;
-    }
+    const usual = established.fromNetwork(this.core, ip, end, network, missing, false, partial);
+    if (usual !== established.NOT_USUAL) return FORWARD;
     const verdict = this.consumerPacket(ip, end, network, missing, partial);
     if (verdict < 0) {
       this.core.drops.add(verdict);
@@ -123,7 +122,7 @@ export class Translator {
 
   /** Translates a packet that was seen on the provider's side; arguments as of `fromConsumer`. */
   fromProvider(ip: number, end: number, missing = 0, partial = false): number {
-    if (!partial && established.fromBackend(this.core, ip, end, missing) !== established.NOT_USUAL) return FORWARD;
+    if (established.fromBackend(this.core, ip, end, missing, partial) !== established.NOT_USUAL) return FORWARD;
     const verdict = this.providerPacket(ip, end, missing, partial);
     if (verdict < 0) this.core.drops.add(verdict);
     return verdict;
