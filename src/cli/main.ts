@@ -9,6 +9,7 @@ import { report } from './failure.js';
 import { registerFlows } from './flows.js';
 import { registerInspect } from './inspect.js';
 import { registerLab } from './lab.js';
+import { registerPlan } from './plan.js';
 import { registerReplay } from './replay.js';
 import { registerServe } from './serve.js';
 import { endBySignal } from './signals.js';
@@ -30,6 +31,7 @@ registerUp(program);
 registerServe(program);
 registerStatus(program);
 registerFlows(program);
+registerPlan(program);
 registerLab(program);
 
 // Whoever reads our output may leave before its end, as head does.

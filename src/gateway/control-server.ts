@@ -14,6 +14,7 @@ import { type FlowQuery, MOST_FLOWS } from './flow-report.js';
 export interface Controlled {
   status(): unknown;
   flows(query: FlowQuery): Promise<unknown>;
+  plan(): unknown;
 }
 
 /** Characters in a request's line; a longer one ends the connection. */
@@ -93,7 +94,8 @@ async function answer(line: string, controlled: Controlled): Promise<unknown> {
     const request = parse(line);
     if (request['command'] === 'status') return { ok: controlled.status() };
     if (request['command'] === 'flows') return { ok: await controlled.flows(flowQuery(request)) };
-    throw new CulvertError('CONTROL_REQUEST', `no such command; there are status and flows`);
+    if (request['command'] === 'plan') return { ok: controlled.plan() };
+    throw new CulvertError('CONTROL_REQUEST', `no such command; there are status, flows and plan`);
   } catch (error) {
     if (error instanceof CulvertError) return { error: { code: error.code, message: error.message } };
     return { error: { code: 'INTERNAL', message: String(error) } };

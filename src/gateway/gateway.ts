@@ -6,9 +6,9 @@
  * removes all that was made.
  */
 import path from 'node:path';
+import { type LabCapacity, labCapacity } from '../config/capacity.js';
 import { type LabConfig, loadLab } from '../config/index.js';
 import { CulvertError } from '../errors.js';
-import { formatAddress } from '../wire/address.js';
 import { optionsOf } from '../replay/settings.js';
 import { Attachments } from './attachments.js';
 import { ControlServer } from './control-server.js';
@@ -23,6 +23,7 @@ import { Prober } from './probes/prober.js';
 import { type Port, Pump } from './pump.js';
 import { labName, runDirectory, RunState } from './run-state.js';
 import { type GatewayStatus, type Reloads, reportStatus } from './status.js';
+import { formatAddress } from '../wire/address.js';
 
 export interface GatewayOptions {
   /** Path of the lab file. */
@@ -298,6 +299,15 @@ export class Gateway {
       reloads: this.reloads,
       portWatch: this.portWatch,
       metricsPort: this.metrics?.port ?? null,
+    });
+  }
+
+  /** What `culvert plan` reckons with; a backend that is down counts for nothing. */
+  plan(): LabCapacity {
+    const { tables } = this.pump.translator;
+    return labCapacity(this.lab, (service, { protocol, frontendPort }, backend) => {
+      const rule = tables.links.find(({ name }) => name === service)?.rules.get((protocol << 16) | frontendPort);
+      return rule === undefined || !tables.isDown(rule, backend | 0);
     });
   }
 

@@ -16,7 +16,7 @@ import * as ipv4 from '../wire/ipv4.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 import { ipToConsumer, ipToProvider } from './rewrite.js';
-import { send } from './tcp.js';
+import { send } from './send.js';
 
 const MALFORMED = drop('fragment-malformed');
 const LIMIT = drop('fragment-limit');

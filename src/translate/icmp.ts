@@ -21,7 +21,7 @@ import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
 import type { Core } from './core.js';
 import { fromBackend, toBackend } from './insertion.js';
-import { send } from './tcp.js';
+import { send } from './send.js';
 
 const MALFORMED = drop('icmp-malformed');
 const NOT_ERROR = drop('icmp-not-error');

@@ -16,6 +16,7 @@ import * as insertion from './insertion.js';
 import { leftWhenDown, openFlow } from './open.js';
 import { tcpToConsumer, tcpToProvider } from './rewrite.js';
 import { trackClient, trackServer } from './tracking.js';
+import { send } from './send.js';
 import { blankFastOpen, blankMptcp, readScale, readScaleOffer, refusedOptions } from './tcp-options.js';
 
 const TCP_MALFORMED = drop('tcp-malformed');
@@ -25,7 +26,6 @@ const MSS_BELOW_HEADER = drop('mss-below-header');
 const SIMULTANEOUS_OPEN = drop('simultaneous-open');
 const MIDSTREAM = drop('midstream');
 const OUT_OF_SCRATCH = drop('out-of-scratch');
-const BANDWIDTH_EXCEEDED = drop('bandwidth-exceeded');
 const NO_SYN_ACK = drop('no-syn-ack');
 const RESET_IN_DOUBT = drop('reset-in-doubt');
 
@@ -195,20 +195,6 @@ function withoutAcknowledgment(c: Core, at: number, d: number): number {
   c.dropPending(at);
   r[at + F.STATUS] = status | F.HEADER_ACKED | F.PAST_START;
   return r[at + F.STATUS]!;
-}
-
-/** Puts a translated packet of a flow into the outbox. */
-export function send(c: Core, ip: number, end: number, at: number, side: number): number {
-  const { r } = c;
-  const octets = end - ip + c.missing;
-  if ((r[at + F.STATUS]! & F.POLICED) !== 0 && !c.withinBandwidth(at, side, octets)) return BANDWIDTH_EXCEEDED;
-  const counters = c.flows.counters;
-  const i = (at + (side === TO_PROVIDER ? F.OCTETS_OUT : F.OCTETS_BACK)) >> 1;
-  counters[i] = counters[i]! + octets;
-  const totals = c.tables.octets;
-  const e = 2 * r[at + F.ENDPOINT]! + side;
-  totals[e] = totals[e]! + octets;
-  return c.outbox.add(ip, end - ip, c.missing, side, r[at + F.CONSUMER_SCOPE]! >>> 8) ? FORWARD : OUT_OF_SCRATCH;
 }
 
 function clientSyn(

@@ -30,6 +30,7 @@ import { DEFAULT_OPTIONS, type TranslatorOptions } from './options.js';
 import { prefetch } from './prefetch.js';
 import { sendIdleResets } from './reset.js';
 import { udpToConsumer, udpToProvider } from './rewrite.js';
+import { send } from './send.js';
 import { Tables } from './tables.js';
 import * as tcp from './tcp.js';
 import type { Topology } from './topology.js';
@@ -264,7 +265,7 @@ export class Translator {
     const at = f * F.STRIDE;
     c.r[at + F.SEEN] = c.now | 0;
     udpToProvider(c, ip, l4, at);
-    return tcp.send(c, ip, end, at, TO_PROVIDER);
+    return send(c, ip, end, at, TO_PROVIDER);
   }
 
   /** A UDP flow of a backend that is down ends; its datagram begins another. @returns the flow if it stays, or -1 */
@@ -332,7 +333,7 @@ export class Translator {
     const at = f * F.STRIDE;
     c.r[at + F.SEEN] = c.now | 0;
     udpToConsumer(c, ip, l4, at);
-    return tcp.send(c, ip, end, at, TO_CONSUMER);
+    return send(c, ip, end, at, TO_CONSUMER);
   }
 
   private providerFragment(ip: number, end: number, total: number): number {

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { findSocket } from '../../../src/gateway/control-client.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
 import type { LogFields } from '../../../src/gateway/log.js';
 import { datagram } from '../../support/dissect.js';
@@ -76,6 +77,11 @@ export class GatewayBench {
       machine: this.machine,
     });
     return this;
+  }
+
+  /** Path of the control socket. */
+  get socket(): string {
+    return findSocket(this.file, path.join(this.folder, 'run'));
   }
 
   async stop(): Promise<void> {
