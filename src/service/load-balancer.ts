@@ -1,4 +1,5 @@
 /** Rules of a load balancer: its addresses, its load-balancing rules, its probes. */
+import { parseAddress } from '../wire/address.js';
 import { checkInNetwork } from './addresses.js';
 import { checkRuleIdle } from './idle.js';
 import { error, under, warning } from './problem.js';
@@ -11,6 +12,9 @@ const portRange = (name: string, value: number): Problem[] =>
   isPort(value)
     ? []
     : [error('PORT_RANGE', `${name} is ${String(value)}; it must be a whole number, 1 to 65535`, [name])];
+
+/** Where Azure's probes come from, 168.63.129.16 (Azure, "What is IP address 168.63.129.16?"). */
+export const probeSource = parseAddress('168.63.129.16');
 
 /** A probe's name among those of all load balancers. */
 export const probeName = (loadBalancer: string, probe: string): string => `${loadBalancer}/${probe}`;

@@ -6,11 +6,12 @@
  * replies belong to the flow and are not judged. Azure's documents disagree about the source that a backend's group sees
  * behind a load balancer, the NAT address or the frontend; ours: a rule for either matches.
  */
-import { cidrLast, parseAddress, parseCidr } from '../wire/address.js';
+import { cidrLast, parseCidr } from '../wire/address.js';
 import type { Cidr } from '../wire/address.js';
 import type { Range, SecurityRuleSpec } from '../translate/topology.js';
 import { checkAddressText, checkCidrText } from './addresses.js';
 import { maxSecurityRules } from './limits.js';
+import { probeSource } from './load-balancer.js';
 import { error, under } from './problem.js';
 import type { Problem } from './problem.js';
 import type { NetworkSecurityGroup, SecurityProtocol, SecurityRule } from './resources.js';
@@ -21,7 +22,7 @@ const EVERY_PORT: Range = { first: 0, last: 0xffff };
 const rangeOf = (block: Cidr): Range => ({ first: block.base, last: cidrLast(block) });
 
 /** The address of the host, which health probes come from. */
-const HOST: Range = { first: parseAddress('168.63.129.16'), last: parseAddress('168.63.129.16') };
+const HOST: Range = { first: probeSource, last: probeSource };
 
 /** What no packet from or to the Internet has: "this" network, private, shared, loopback, link-local and multicast blocks. */
 const NOT_INTERNET = [

@@ -1,24 +1,28 @@
 /** Which network security groups stand on a private link service's way, and what they let through. */
-import type { LinkSecurity, SecurityList } from '../translate/topology.js';
+import type { LinkSecurity, Range, SecurityList } from '../translate/topology.js';
 import { cidrLast, formatAddress } from '../wire/address.js';
 import { subnetOf } from './addresses.js';
+import { probeSource } from './load-balancer.js';
 import { decidingRule, securityRuleSpecs } from './network-security-group.js';
 import type { JudgedFlow, NetworkSpace } from './network-security-group.js';
 import { warning } from './problem.js';
 import type { Problem } from './problem.js';
 import type {
+  LoadBalancer,
   NetworkSecurityGroup,
   PrivateLinkService,
+  Probe,
   ResourceModel,
   SecurityRule,
   VirtualNetwork,
 } from './resources.js';
 
+const networkSpace = (network: VirtualNetwork): Range[] =>
+  network.addressSpace.flatMap((block) => (block === null ? [] : [{ first: block.base, last: cidrLast(block) }]));
+
 /** What the tag VirtualNetwork means for a service: its network, and a Direct Connect destination that it has a route to. */
 function spaceOf(service: PrivateLinkService, network: VirtualNetwork): NetworkSpace {
-  const space = network.addressSpace.flatMap((block) =>
-    block === null ? [] : [{ first: block.base, last: cidrLast(block) }],
-  );
+  const space = networkSpace(network);
   const destination = service.destinationIPAddress;
   return destination === null ? space : [...space, { first: destination, last: destination }];
 }
@@ -68,6 +72,30 @@ export function securityOf(service: PrivateLinkService, model: ResourceModel): L
   const inbound = lists(way.backends, 'Inbound');
   if (outbound.length === 0 && inbound.length === 0) return undefined;
   return { frontend: way.frontend, outbound, inbound };
+}
+
+/** The ports that probes come from begin here; a rule that tells them apart is hardly meant. */
+const PROBE_PORT = 49152;
+
+/** What denies a load balancer's probes of a backend: group and rule, in words; null: nothing. */
+export function probeDenial(
+  balancer: LoadBalancer,
+  probe: Probe,
+  backend: number,
+  model: ResourceModel,
+): string | null {
+  const network = model.virtualNetworks.get(balancer.virtualNetwork);
+  if (network === undefined) return null;
+  const group = model.networkSecurityGroups.get(subnetOf(network, backend)?.networkSecurityGroup ?? '');
+  if (group === undefined) return null;
+  const rule = decidingRule(group, 'Inbound', networkSpace(network), {
+    protocol: 'Tcp',
+    sources: [probeSource],
+    sourcePort: PROBE_PORT,
+    destination: backend,
+    destinationPort: probe.port,
+  });
+  return rule.access === 'Allow' ? null : `denied by rule '${rule.name}' of network security group '${group.name}'`;
 }
 
 /** Source ports that a rule for a few may tell apart: the ends of the usual range. */

@@ -147,7 +147,8 @@ export class Prober {
       entry.cancel = this.clock.after(Math.max(0, started + ms - this.clock.now()), () => this.probe(entry));
     };
     const stack = this.stacks.get(target.network);
-    if (stack === undefined) done({ healthy: false, reason: 'its network has no interface', definite: false });
+    if (target.denied !== null) done({ healthy: false, reason: target.denied, definite: false });
+    else if (stack === undefined) done({ healthy: false, reason: 'its network has no interface', definite: false });
     else entry.cancel = startProbe(stack, this.clock, target, done);
   }
 

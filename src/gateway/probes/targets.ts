@@ -2,6 +2,7 @@
 import { probeName } from '../../service/load-balancer.js';
 import { probesCarryHeader } from '../../service/proxy-protocol.js';
 import type { ResourceModel } from '../../service/resources.js';
+import { probeDenial } from '../../service/service-security.js';
 import type { Probed } from './attempt.js';
 
 export interface Target extends Probed {
@@ -10,6 +11,8 @@ export interface Target extends Probed {
   readonly loadBalancer: string;
   /** Virtual network. */
   readonly network: string;
+  /** What denies these probes on their way, in words: they are not sent, and fail; null: nothing. */
+  readonly denied: string | null;
 }
 
 /** @returns by a key that names probe and backend */
@@ -23,8 +26,11 @@ export function targetsOf(model: ResourceModel): Map<string, Target> {
       if (probe === undefined) continue;
       const name = probeName(balancer.name, probe.name);
       for (const backend of balancer.backendPools.get(rule.backendPool) ?? []) {
-        const target = { name, loadBalancer: balancer.name, network: balancer.virtualNetwork, probe, backend, header };
-        targets.set(`${name} ${String(backend)}`, target);
+        const denied = probeDenial(balancer, probe, backend, model);
+        targets.set(`${name} ${String(backend)}`, {
+          ...{ name, loadBalancer: balancer.name, network: balancer.virtualNetwork, denied },
+          ...{ probe, backend, header },
+        });
       }
     }
   }

@@ -3,7 +3,8 @@
  * reset (RFC 9293 section 3.10.7.1), so that a server keeps nothing of a gateway that was killed.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { formatAddress, parseAddress } from '../../wire/address.js';
+import { probeSource } from '../../service/load-balancer.js';
+import { formatAddress } from '../../wire/address.js';
 import { pseudoHeader, sum } from '../../wire/checksum.js';
 import * as ipv4 from '../../wire/ipv4.js';
 import { set16, set32 } from '../../wire/octets.js';
@@ -12,9 +13,9 @@ import * as tcp from '../../wire/tcp.js';
 import type { Clock } from './clock.js';
 import { TcpConnection, type TcpEvents } from './tcp-connection.js';
 
-/** Where Azure's probes come from (Azure, "What is IP address 168.63.129.16?"); int32. */
-export const PROBE_ADDRESS = parseAddress('168.63.129.16') | 0;
-export const PROBE_ROUTE = `${formatAddress(PROBE_ADDRESS >>> 0)}/32`;
+/** Where probes come from; int32. */
+export const PROBE_ADDRESS = probeSource | 0;
+export const PROBE_ROUTE = `${formatAddress(probeSource)}/32`;
 
 /** RFC 6335: dynamic ports. */
 const FIRST_PORT = 49152;

@@ -17,6 +17,8 @@ interface Lab {
   readonly probes?: boolean;
   readonly header?: boolean;
   readonly secondHeader?: boolean;
+  /** Access of the tag AzureLoadBalancer to the backends. */
+  readonly access?: 'Allow' | 'Deny';
 }
 
 function lab({
@@ -25,6 +27,7 @@ function lab({
   probes = true,
   header = false,
   secondHeader = false,
+  access = 'Allow',
 }: Lab = {}): LabConfig {
   const use = probes ? ', probe: p' : '';
   return parseLab(
@@ -36,7 +39,11 @@ virtualNetworks:
     subnets:
       frontend: 10.200.0.0/24
       nat: { addressPrefix: 10.200.1.0/24, privateLinkServiceNetworkPolicies: Disabled }
-      backend: 10.200.2.0/24
+      backend: { addressPrefix: 10.200.2.0/24, networkSecurityGroup: backends }
+networkSecurityGroups:
+  backends:
+    securityRules:
+      - { name: probes, priority: 100, direction: Inbound, access: ${access}, protocol: Tcp, sourceAddressPrefixes: [AzureLoadBalancer], destinationPortRanges: ['80'] }
 loadBalancers:
   lb:
     virtualNetwork: provider
@@ -242,6 +249,23 @@ describe('probes: the prober', () => {
     assert.equal(w.syns.length, sent);
     assert.equal(w.time.pending, 0);
     assert.deepEqual(w.prober.status(), []);
+  });
+
+  it('fails where a network security group denies it, and says which rule', async () => {
+    const w = new World(lab({ access: 'Deny' }));
+    await w.time.pass(10);
+    assert.equal(w.health(), '4:down 5:down');
+    assert.equal(w.syns.length, 0);
+    const [first] = w.prober.status();
+    assert.equal(first!.reason, "denied by rule 'probes' of network security group 'backends'");
+    w.apply(lab({ access: 'Allow' }));
+    await w.time.pass(10);
+    assert.equal(w.health(), '4:up 5:up');
+    w.apply(lab({ access: 'Deny' }));
+    await w.time.pass(10);
+    assert.equal(w.health(), '4:up 5:up', 'as many as numberOfProbes');
+    await w.time.pass(5000);
+    assert.equal(w.health(), '4:down 5:down');
   });
 
   it('says so where the network has no interface, and finds the backend when it has one', async () => {
