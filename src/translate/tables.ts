@@ -188,12 +188,6 @@ export class Tables {
     this.healthGeneration = (this.healthGeneration + 1) & 0x7fff_ffff || 1;
   }
 
-  /** Forgets what was told of a probe's backend: it is up. */
-  forgetHealth(probe: string, backend: number): void {
-    this.setHealth(probe, backend, true);
-    if (this.down.get(probe)?.size === 0) this.down.delete(probe);
-  }
-
   /**
    * Whether any rule opens new flows to a backend.
    * @param backend address, int32 or unsigned

@@ -92,7 +92,7 @@ export class Prober {
       if (targets.has(key)) continue;
       entry.cancel();
       this.entries.delete(key);
-      this.tables.forgetHealth(entry.target.name, entry.target.backend);
+      this.tables.setHealth(entry.target.name, entry.target.backend, true);
     }
   }
 

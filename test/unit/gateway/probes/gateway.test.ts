@@ -161,6 +161,10 @@ describe('probes: in the gateway', () => {
     machine.device('provider').give(udpPacket({ src: BACKEND, dst: PROBES, sport: 8080, dport: syn.sourcePort }));
     assert.equal(gateway.status().probes[0]!.health, 'unknown');
     assert.equal(gateway.status().drops['no-flow'], 1);
+    const stray = tcpPacket({ src: BACKEND, dst: '10.200.0.99', sport: 80, dport: 4000, flags: SYN });
+    machine.device('provider').give(stray);
+    assert.equal(gateway.status().drops['no-flow'], 2);
+    assert.equal(machine.device('provider').written.length, 1, 'no answer');
   });
 
   it('leave no connection behind at the end', async () => {

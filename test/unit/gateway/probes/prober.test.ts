@@ -249,6 +249,8 @@ describe('probes: the prober', () => {
     assert.equal(w.syns.length, sent);
     assert.equal(w.time.pending, 0);
     assert.deepEqual(w.prober.status(), []);
+    w.tables.apply(lab().topology);
+    assert.ok(w.takes(ONE));
   });
 
   it('fails where a network security group denies it, and says which rule', async () => {
