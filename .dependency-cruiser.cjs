@@ -16,6 +16,7 @@ const layers = [
   'inspect',
   'replay',
   'gateway',
+  'client',
   'control',
   'lab',
   'cli',

@@ -1,5 +1,6 @@
 /** Options of the management interface, which `serve` and `up` share, and what they open. */
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import type { Command } from 'commander';
 import type { LabConfig } from '../config/index.js';
 import type { ApiServer } from '../control/api-server.js';
@@ -16,6 +17,7 @@ export interface ApiFlags {
   readonly tls?: true;
   readonly tokenFile?: string;
   readonly operationTime?: string;
+  readonly runDir?: string;
 }
 
 export const addApiOptions = (command: Command): Command =>
@@ -67,13 +69,16 @@ export async function openResources(
     throw error;
   }
   let server: ApiServer | null = null;
+  let withdraw: (() => void) | null = null;
   return {
     lab: () => manager.lab(),
     serve: async (gateway) => {
       if (gateway !== undefined) await follow(manager, gateway, log);
       server = await openServer(flags, manager, log);
+      withdraw = await announce(flags, server);
     },
     close: async () => {
+      withdraw?.();
       await server?.close();
       await manager.close();
     },
@@ -110,6 +115,18 @@ async function openServer(flags: ApiFlags, manager: ResourceManager, log: Log): 
   });
   log.info('management interface', { url: server.url });
   return server;
+}
+
+/** Commands on this machine find the server by its record. */
+async function announce(flags: ApiFlags, server: ApiServer): Promise<(() => void) | null> {
+  const { announceServer } = await import('../client/servers.js');
+  const url = server.url.replace(/\/\/(0\.0\.0\.0|\[::\]):/, '//127.0.0.1:');
+  const record = {
+    url,
+    certificate: flags.tls === true ? path.resolve(`${flags.state!}.crt`) : null,
+    tokenFile: flags.tokenFile === undefined ? null : path.resolve(flags.tokenFile),
+  };
+  return announceServer(record, flags.runDir);
 }
 
 function wholeNumber(option: string, text: string, most: number): number {

@@ -16,8 +16,10 @@ export const EXIT = {
   badOutput: 6,
   /** The machine refuses what a gateway needs: privileges, TUN devices, namespaces, a free name. */
   badMachine: 7,
-  /** No gateway runs that could be asked. */
+  /** No gateway, or no management interface, runs that could be asked. */
   notRunning: 8,
+  /** The management interface refused what was asked of it. */
+  refused: 9,
   /** A fault of ours. */
   internal: 70,
   /** Ended by SIGINT. */

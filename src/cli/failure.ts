@@ -1,5 +1,6 @@
 /** How an error ends the command: what is printed, and the exit code. */
 import { CommanderError } from 'commander';
+import { ApiError } from '../client/api-error.js';
 import { CulvertError } from '../errors.js';
 import { EXIT } from './exit-codes.js';
 
@@ -10,6 +11,11 @@ const OUTPUT_CODES = new Set([
   'CAPTURE_WRITE_FAILED',
   'CAPTURE_RECORD_TOO_LARGE',
 ]);
+
+/** Codes of errors about something that is not there, or not clear, on a management interface. */
+const REFUSED_CODES = new Set(['CLIENT_NOT_FOUND', 'CLIENT_AMBIGUOUS', 'CLIENT_TIMEOUT']);
+
+const NO_SERVER_CODES = new Set(['CLIENT_NO_SERVER', 'CLIENT_SEVERAL_SERVERS', 'CLIENT_UNREACHABLE', 'CLIENT_ANSWER']);
 
 /** A mistake on the command line that commander itself cannot see. */
 export class UsageError extends CulvertError {
@@ -33,6 +39,9 @@ export function report(error: unknown): number {
 
 function exitCodeOf(error: CulvertError): number {
   const { code } = error;
+  if (error instanceof ApiError || REFUSED_CODES.has(code)) return EXIT.refused;
+  if (NO_SERVER_CODES.has(code)) return EXIT.notRunning;
+  if (code === 'CLIENT_URL' || code === 'CLIENT_FILE') return EXIT.usage;
   // In a lab file a wrong header is one of the findings of CONFIG_INVALID; alone it comes from the command line.
   if (code === 'USAGE' || code === 'LAB_NAME' || code === 'ADDRESS_POOL_INVALID' || code.startsWith('PROXY_'))
     return EXIT.usage;

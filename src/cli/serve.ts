@@ -14,6 +14,7 @@ export function registerServe(program: Command): void {
   addApiOptions(program.command('serve').description("manage resources as Azure's clients do, without a gateway"))
     .option('--config <lab>', 'lab file: settings, and the first resources while the state is empty')
     .option('--json', 'log JSON lines (pino) to standard output instead of text to standard error')
+    .option('--run-dir <folder>', 'where others on this machine find it (/run/culvert, or below XDG_RUNTIME_DIR)')
     .addHelpText('after', HELP)
     .action(async (flags: ServeFlags) => {
       const { serve } = await import('./serve-action.js');
