@@ -64,12 +64,12 @@ function checkForm(file: string): void {
 export class Store {
   private readonly root: RootDatabase;
   private readonly meta: Database<Meta, string>;
-  private readonly documents: Database<ArmDocument, string>;
+  private readonly documents: Database<string, string>;
 
   private constructor(root: RootDatabase) {
     this.root = root;
     this.meta = root.openDB<Meta, string>('meta', { encoding: 'json' });
-    this.documents = root.openDB<ArmDocument, string>('documents', { encoding: 'json' });
+    this.documents = root.openDB<string, string>('documents', { encoding: 'string' });
   }
 
   /**
@@ -123,25 +123,29 @@ export class Store {
       const what = `${file} was written by a newer version (schema ${String(found)}, this one knows ${String(current)})`;
       throw failed('STATE_NEWER', `${what}: use that version, or name another state file`);
     }
+    const steps = migrations.slice(found - FIRST_SCHEMA);
+    const migrated = [...this.all()].map(([key, document]): [string, string] => [
+      key,
+      JSON.stringify(steps.reduce((each, step) => step(each), document)),
+    ]);
     this.root.transactionSync(() => {
-      for (const { key, value } of [...this.documents.getRange()]) {
-        const migrated = migrations.slice(found - FIRST_SCHEMA).reduce((document, step) => step(document), value);
-        if (migrated !== value) void this.documents.put(key, migrated);
-      }
+      if (steps.length > 0) for (const [key, text] of migrated) void this.documents.put(key, text);
       void this.meta.put('schema', current);
     });
   }
 
   /** All documents, in the order of their keys. */
   all(): Map<string, ArmDocument> {
-    return new Map([...this.documents.getRange()].map(({ key, value }) => [key, value]));
+    return new Map([...this.documents.getRange()].map(({ key, value }) => [key, JSON.parse(value) as ArmDocument]));
   }
 
   /** Makes a change last: all of it, and on the disk when the promise is fulfilled. */
   async write(change: Change): Promise<void> {
+    // Encoded beforehand: an error inside would leave what came before it in the transaction.
+    const texts = change.put.map((document): [string, string] => [keyOf(document.id), JSON.stringify(document)]);
     await this.root.transaction(() => {
       for (const key of change.remove) void this.documents.remove(key);
-      for (const document of change.put) void this.documents.put(keyOf(document.id), document);
+      for (const [key, text] of texts) void this.documents.put(key, text);
     });
   }
 

@@ -1,7 +1,8 @@
 /** Who has which address in each virtual network, and the next free one of a subnet. */
-import { cidrContains, cidrLast, formatAddress, parseAddress, parseCidr } from '../../wire/address.js';
+import { cidrContains, cidrLast, formatAddress, formatCidr, parseAddress, parseCidr } from '../../wire/address.js';
+import type { Cidr } from '../../wire/address.js';
 import { addressInUse, checkAddressText } from '../addresses.js';
-import { allOf, subnetAt } from './documents.js';
+import { allOf, partNamed, subnetAt } from './documents.js';
 import type { ArmDocument, Documents } from './documents.js';
 import { documentKey, keyOf, parseResourceId, sameText } from './resource-id.js';
 import { armCode, Refusal, refuse, unknownReference } from './refusal.js';
@@ -16,6 +17,14 @@ interface AddressHolder {
     readonly privateIPAddressVersion?: string | undefined;
     readonly subnet?: { readonly id: string } | undefined;
   };
+}
+
+/** An address, or where to find a free one. */
+interface Wanted {
+  readonly address: string | undefined;
+  readonly network: string;
+  readonly prefix: Cidr;
+  readonly subnetId: string;
 }
 
 /** The prefix of a subnet, whichever of Azure's two properties has it. */
@@ -72,44 +81,54 @@ export class Addresses {
   }
 
   /**
-   * The address of one ipConfiguration: as asked for, as it was, or the first free one of its subnet.
-   * @param before what the same configuration had
-   * @param place where in the request it stands, for messages
+   * The addresses of some configurations: as asked for, as they were, or the first free ones of their subnets.
+   * @param before what the resource had: a configuration keeps its address by its name
+   * @throws Refusal InvalidResourceReference, SubnetIsFull, and what is wrong with an address
    */
-  assign(holder: AddressHolder, before: AddressHolder | undefined, place: string): string {
+  assign(holders: readonly (AddressHolder & { readonly id: string })[], before: readonly AddressHolder[]): string[] {
+    // What is named or kept is taken first, so that no new one gets it.
+    const wanted = holders.map((holder) => this.#wanted(holder, partNamed(before, holder.name)));
+    return wanted.map(({ address, network, prefix, subnetId }) => address ?? this.#free(network, prefix, subnetId));
+  }
+
+  #wanted(holder: AddressHolder & { readonly id: string }, before: AddressHolder | undefined): Wanted {
     const { privateIPAddress: asked, subnet: reference, privateIPAllocationMethod: method } = holder.properties;
     const subnetId = reference?.id ?? '';
     const found = subnetAt(this.#documents, subnetId);
-    if (found === undefined) throw unknownReference(subnetId, place);
+    const prefix = parseCidr(found === undefined ? '' : prefixOf(found.subnet.properties));
+    if (found === undefined || prefix === null) throw unknownReference(subnetId, holder.id);
     const network = keyOf(found.network.id);
-    const prefix = parseCidr(prefixOf(found.subnet.properties));
-    if (prefix === null) throw unknownReference(subnetId, place);
     const dynamic = method === undefined ? asked === undefined : sameText(method, 'Dynamic');
-    const kept = before?.properties;
-    const same = kept?.subnet !== undefined && sameText(kept.subnet.id, subnetId);
-    const wanted = dynamic ? (same ? kept.privateIPAddress : undefined) : asked;
-    if (!dynamic && wanted === undefined) {
-      throw refuse(400, 'InvalidRequestFormat', `${place}: allocation Static needs privateIPAddress`, place);
+    const kept = sameText(before?.properties.subnet?.id ?? '', subnetId)
+      ? before?.properties.privateIPAddress
+      : undefined;
+    const address = dynamic ? kept : asked;
+    if (address !== undefined) this.#take(address, prefix, found.network, holder.id);
+    else if (!dynamic) {
+      throw refuse(400, 'InvalidRequestFormat', `${holder.id}: allocation Static needs privateIPAddress`, holder.id);
     }
-    if (wanted === undefined) return this.#free(network, prefix, subnetId);
-    const fault = checkAddressText(wanted)[0];
+    return { address, network, prefix, subnetId };
+  }
+
+  #take(text: string, prefix: Cidr, { id, name }: { readonly id: string; readonly name: string }, place: string): void {
+    const fault = checkAddressText(text)[0];
     if (fault !== undefined) throw new Refusal(400, armCode(fault.code), `${place}: ${fault.message}`, place);
-    const address = parseAddress(wanted);
+    const address = parseAddress(text);
     if (!cidrContains(prefix, address)) {
-      const what = `${place}: ${wanted} is outside subnet '${found.subnet.name}', ${prefixOf(found.subnet.properties)}`;
-      throw new Refusal(400, armCode('ADDRESS_OUTSIDE_SUBNET'), `${what}: choose an address inside it`, place);
+      const what = `${place}: ${text} is outside its subnet, ${formatCidr(prefix)}: choose an address inside it`;
+      throw new Refusal(400, armCode('ADDRESS_OUTSIDE_SUBNET'), what, place);
     }
+    const network = keyOf(id);
     const owner = this.#owners.get(`${network} ${String(address)}`);
     if (owner !== undefined) {
-      const { code, message } = addressInUse(address, found.network.name, owner);
+      const { code, message } = addressInUse(address, name, owner);
       throw new Refusal(400, armCode(code), message, place);
     }
     this.#claim(network, address, this.#self);
-    return wanted;
   }
 
   /** Azure keeps the first four addresses and the last one of each subnet. */
-  #free(network: string, prefix: NonNullable<ReturnType<typeof parseCidr>>, subnetId: string): string {
+  #free(network: string, prefix: Cidr, subnetId: string): string {
     for (let address = prefix.base + 4; address < cidrLast(prefix); address++) {
       const key = `${network} ${String(address)}`;
       if (this.#owners.has(key) || this.#hosts.has(key)) continue;

@@ -9,6 +9,7 @@ import { connectionType, resourceType } from './documents.js';
 import type { ArmDocument, Draw } from './documents.js';
 import { featureDocument, groupDocument } from './manage.js';
 import { systemInterface } from './network-interface.js';
+import { endpointConfiguration } from './private-endpoint.js';
 import { newEtag, without, withoutNulls } from './request.js';
 import { formatResourceId } from './resource-id.js';
 import type { DocumentType } from './resource-id.js';
@@ -312,7 +313,7 @@ class Writer {
         networkInterfaces: [{ id: nic }],
       },
     });
-    const own = { name: 'privateEndpointIpConfig', address: formatAddress(endpoint.address), subnet: subnet.id };
+    const own = { name: endpointConfiguration, address: formatAddress(endpoint.address), subnet: subnet.id };
     this.documents.push(systemInterface(document, 'privateEndpoint', nic, [own], this.#draw));
     if (endpoint.status === 'Disconnected') return;
     const connection = `${name}.${this.#draw.guid()}`;

@@ -1,6 +1,6 @@
 /** Load balancers: frontends with private addresses, pools, probes, rules. */
 import { Addresses } from './addresses.js';
-import { documentOf, partNamed } from './documents.js';
+import { documentOf } from './documents.js';
 import type { Change } from './documents.js';
 import { methodOf } from './network-interface.js';
 import { formatResourceId } from './resource-id.js';
@@ -19,22 +19,22 @@ export function putLoadBalancer(request: PutRequest): Change {
   if (skuBefore !== undefined && skuBefore.toLowerCase() !== sku.name.toLowerCase()) {
     throw changeNotAllowed(id, 'sku.name', skuBefore, sku.name);
   }
-  const addresses = new Addresses(documents, id);
-  const frontends = draft.properties.frontendIPConfigurations;
-  const frontendIPConfigurations = withIds(id, 'frontendIPConfigurations', frontends).map((frontend) => {
+  const frontends = withIds(id, 'frontendIPConfigurations', draft.properties.frontendIPConfigurations);
+  for (const { name, id: place, properties } of frontends) {
+    if (properties.subnet !== undefined) continue;
+    const what = `frontend '${name}' has no subnet: only private frontends can be had here, name a subnet`;
+    throw refuse(400, 'InvalidRequestFormat', what, place);
+  }
+  const addresses = new Addresses(documents, id).assign(frontends, before?.properties.frontendIPConfigurations ?? []);
+  const frontendIPConfigurations = frontends.map((frontend, index) => {
     const { properties } = frontend;
-    const { subnet } = properties;
-    if (subnet === undefined) {
-      const what = `frontend '${frontend.name}' has no subnet: only private frontends can be had here, name a subnet`;
-      throw refuse(400, 'InvalidRequestFormat', what, frontend.id);
-    }
+    const subnet = properties.subnet!;
     checkSameLocation(draft, subnet.id, documents);
-    const old = partNamed(before?.properties.frontendIPConfigurations, frontend.name);
     return {
       ...frontend,
       properties: {
         ...without(properties, 'loadBalancingRules'),
-        privateIPAddress: addresses.assign(frontend, old, frontend.id),
+        privateIPAddress: addresses[index]!,
         privateIPAllocationMethod: methodOf(properties),
         privateIPAddressVersion: properties.privateIPAddressVersion ?? 'IPv4',
         subnet: bare(subnet),

@@ -1,6 +1,6 @@
 /** Network interfaces: those of backends, and those that the service makes for endpoints and services. */
 import { Addresses } from './addresses.js';
-import { documentOf, partNamed, resourceType } from './documents.js';
+import { documentOf, resourceType } from './documents.js';
 import type { ArmDocument, Change, Draw } from './documents.js';
 import { formatResourceId } from './resource-id.js';
 import { bare, checkSameLocation, draftOf, newEtag, withIds } from './request.js';
@@ -11,28 +11,26 @@ export function putNetworkInterface(request: PutRequest): Change {
   const before = documentOf(request.documents, formatResourceId(request.id), 'networkInterfaces');
   if (before !== undefined) refuseSystemInterface(before);
   const draft = draftOf(request, 'networkInterfaces', before);
-  const addresses = new Addresses(request.documents, draft.id);
-  const ipConfigurations = withIds(draft.id, 'ipConfigurations', draft.properties.ipConfigurations).map(
-    (configuration, index) => {
-      const { properties } = configuration;
-      const old = partNamed(before?.properties.ipConfigurations, configuration.name);
-      checkSameLocation(draft, properties.subnet.id, request.documents);
-      return {
-        ...configuration,
-        properties: {
-          ...properties,
-          privateIPAddress: addresses.assign(configuration, old, configuration.id),
-          privateIPAllocationMethod: methodOf(properties),
-          privateIPAddressVersion: properties.privateIPAddressVersion ?? 'IPv4',
-          subnet: bare(properties.subnet),
-          primary: properties.primary ?? index === 0,
-          ...(properties.loadBalancerBackendAddressPools === undefined
-            ? {}
-            : { loadBalancerBackendAddressPools: properties.loadBalancerBackendAddressPools.map(bare) }),
-        },
-      };
-    },
-  );
+  const asked = withIds(draft.id, 'ipConfigurations', draft.properties.ipConfigurations);
+  const addresses = new Addresses(request.documents, draft.id).assign(asked, before?.properties.ipConfigurations ?? []);
+  const ipConfigurations = asked.map((configuration, index) => {
+    const { properties } = configuration;
+    checkSameLocation(draft, properties.subnet.id, request.documents);
+    return {
+      ...configuration,
+      properties: {
+        ...properties,
+        privateIPAddress: addresses[index]!,
+        privateIPAllocationMethod: methodOf(properties),
+        privateIPAddressVersion: properties.privateIPAddressVersion ?? 'IPv4',
+        subnet: bare(properties.subnet),
+        primary: properties.primary ?? index === 0,
+        ...(properties.loadBalancerBackendAddressPools === undefined
+          ? {}
+          : { loadBalancerBackendAddressPools: properties.loadBalancerBackendAddressPools.map(bare) }),
+      },
+    };
+  });
   const properties = { ...draft.properties, ipConfigurations };
   delete properties.privateEndpoint;
   delete properties.privateLinkService;

@@ -93,6 +93,9 @@ export function putPrivateEndpoint(request: PutRequest): Change {
   return { put: [endpoint, nic, connectionFor(endpoint, service, status, wish.message, documents, draw)], remove: [] };
 }
 
+/** Name of the one ipConfiguration of an endpoint's interface. */
+export const endpointConfiguration = 'privateEndpointIpConfig';
+
 /** Subnet and service are an endpoint's for its life. */
 function checkFixed(before: ArmDocument<Endpoint>, draft: ArmDocument<Endpoint>, wish: string): void {
   const [old, asked] = [before.properties, draft.properties];
@@ -104,21 +107,22 @@ function checkFixed(before: ArmDocument<Endpoint>, draft: ArmDocument<Endpoint>,
 function interfaceOf(
   { id, documents, draw }: PutRequest,
   draft: ArmDocument<Endpoint>,
-  before: ArmDocument<Endpoint> | undefined,
+  old: ArmDocument<Endpoint> | undefined,
 ): ArmDocument {
   const { subnet, ipConfigurations, customNetworkInterfaceName } = draft.properties;
   const name = customNetworkInterfaceName ?? `${draft.name}.nic.${draw.guid()}`;
   checkName(name, 'customNetworkInterfaceName');
   const nicId =
-    before?.properties.networkInterfaces?.[0]?.id ?? formatResourceId({ ...id, type: 'networkInterfaces', name });
+    old?.properties.networkInterfaces?.[0]?.id ?? formatResourceId({ ...id, type: 'networkInterfaces', name });
   const existing = documentOf(documents, nicId, 'networkInterfaces');
   if (existing !== undefined && !sameText(existing.properties.privateEndpoint?.id ?? '', draft.id)) {
     const what = `customNetworkInterfaceName '${name}' is the name of another network interface: choose another.`;
     throw refuse(409, 'PropertyChangeNotAllowed', what, 'customNetworkInterfaceName');
   }
   const asked = ipConfigurations?.[0]?.properties.privateIPAddress;
-  const holder = { name: 'privateEndpointIpConfig', properties: { subnet, privateIPAddress: asked } };
-  const address = new Addresses(documents, draft.id).assign(holder, existing?.properties.ipConfigurations[0], draft.id);
+  const holder = { name: endpointConfiguration, id: draft.id, properties: { subnet, privateIPAddress: asked } };
+  const before = existing?.properties.ipConfigurations ?? [];
+  const [address = ''] = new Addresses(documents, draft.id).assign([holder], before);
   const configuration = { name: holder.name, address, subnet: subnet.id };
   return systemInterface(draft, 'privateEndpoint', nicId, [configuration], draw);
 }

@@ -2,7 +2,7 @@
 import { createRandomAlias } from '../alias.js';
 import { Addresses } from './addresses.js';
 import { blocksDeletion } from './connection.js';
-import { allOf, documentOf, partNamed, plainLocation } from './documents.js';
+import { allOf, documentOf, plainLocation } from './documents.js';
 import type { ArmDocument, Change, Documents } from './documents.js';
 import { methodOf, systemInterface } from './network-interface.js';
 import { formatResourceId, keyOf } from './resource-id.js';
@@ -31,17 +31,17 @@ export function putPrivateLinkService(request: PutRequest): Change {
     const what = `Private link service ${id} names several load balancer frontends: it leads to exactly one.`;
     throw refuse(400, 'InvalidRequestFormat', what, 'properties.loadBalancerFrontendIpConfigurations');
   }
-  const addresses = new Addresses(documents, id);
-  const ipConfigurations = withIds(id, 'ipConfigurations', asked.ipConfigurations).map((configuration, index, all) => {
+  const configured = withIds(id, 'ipConfigurations', asked.ipConfigurations);
+  const addresses = new Addresses(documents, id).assign(configured, before?.properties.ipConfigurations ?? []);
+  const ipConfigurations = configured.map((configuration, index, all) => {
     const { properties } = configuration;
     checkSameLocation(draft, properties.subnet.id, documents);
-    const old = partNamed(before?.properties.ipConfigurations, configuration.name);
     return {
       ...configuration,
       etag: draft.etag,
       properties: {
         ...properties,
-        privateIPAddress: addresses.assign(configuration, old, configuration.id),
+        privateIPAddress: addresses[index]!,
         privateIPAllocationMethod: methodOf(properties),
         privateIPAddressVersion: properties.privateIPAddressVersion ?? 'IPv4',
         subnet: bare(properties.subnet),

@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict';
+import { viewOf } from '../../../../src/service/arm/view.js';
+import type { Held } from './sequence.js';
+import { G, subnet, withNetwork } from './sequence.js';
+
+const frontend = `${G}/loadBalancers/lb/frontendIPConfigurations/f`;
+const nat = (...names: string[]): object[] => names.map((name) => ({ name, properties: { subnet: subnet('nat') } }));
+
+function withService(properties: object = {}): Held {
+  const held = withNetwork();
+  held.put('loadBalancers/lb', { frontendIPConfigurations: [{ name: 'f', properties: { subnet: subnet() } }] });
+  service(held, properties);
+  return held;
+}
+
+const service = (held: Held, properties: object = {}, name = 'web'): Record<string, unknown> =>
+  held.put(`privateLinkServices/${name}`, {
+    loadBalancerFrontendIpConfigurations: [{ id: frontend }],
+    ipConfigurations: nat('one'),
+    ...properties,
+  }).properties;
+
+const endpoint = (
+  held: Held,
+  name: string,
+  target = `${G}/privateLinkServices/web`,
+  list = 'manualPrivateLinkServiceConnections',
+) =>
+  held.put(`privateEndpoints/${name}`, {
+    subnet: subnet('nat'),
+    [list]: [{ name, properties: { privateLinkServiceId: target } }],
+  });
+
+const connectionsOf = (held: Held): string[] =>
+  [...held.documents.values()].filter(({ id }) => id.includes('/privateEndpointConnections/')).map(({ id }) => id);
+
+const stateOf = (held: Held, name: string): unknown => {
+  const view = viewOf(held.get(`privateEndpoints/${name}`)!, held.documents) as {
+    properties: {
+      manualPrivateLinkServiceConnections: { properties: { privateLinkServiceConnectionState: { status: string } } }[];
+    };
+  };
+  return view.properties.manualPrivateLinkServiceConnections[0]?.properties.privateLinkServiceConnectionState.status;
+};
+
+describe('service: private link services over the interface', () => {
+  it('keep their alias, their interface and their NAT addresses by name', () => {
+    const held = withService();
+    const first = held.get('privateLinkServices/web')!.properties;
+    const second = service(held, { ipConfigurations: nat('two', 'one'), fqdns: ['a.example'] });
+    assert.equal(second['alias'], first['alias']);
+    assert.deepEqual(second['networkInterfaces'], first['networkInterfaces']);
+    const addresses = (
+      second['ipConfigurations'] as { name: string; properties: { privateIPAddress: string; primary: boolean } }[]
+    ).map(({ name, properties: { privateIPAddress, primary } }) => [name, privateIPAddress, primary]);
+    assert.deepEqual(addresses, [
+      ['two', '10.0.1.5', true],
+      ['one', '10.0.1.4', false],
+    ]);
+  });
+
+  it('have the primary NAT address first in the model', () => {
+    const held = withService();
+    const [one, two] = nat('one', 'two') as { name: string; properties: object }[];
+    service(held, { ipConfigurations: [one, { ...two, properties: { ...two!.properties, primary: true } }] });
+    const configurations = held.get('privateLinkServices/web')!.properties['ipConfigurations'] as {
+      properties: { primary: boolean };
+    }[];
+    assert.deepEqual(
+      configurations.map(({ properties }) => properties.primary),
+      [false, true],
+    );
+  });
+
+  it('never lose their last NAT address, nor have a ninth', () => {
+    const digits = ['1', '2', '3', '4', '5', '6', '7', '8'];
+    const held = withService();
+    assert.throws(() => service(held, { ipConfigurations: [] }), { code: 'NatIpCount' });
+    assert.throws(() => service(held, { ipConfigurations: undefined }), { code: 'NatIpCount' });
+    assert.throws(() => service(held, { ipConfigurations: nat(...digits, '9') }), { code: 'NatIpCount' });
+    service(held, { ipConfigurations: nat(...digits) });
+  });
+
+  it('lead where they led', () => {
+    const held = withService();
+    const none = { loadBalancerFrontendIpConfigurations: [] };
+    assert.throws(() => service(held, none), { code: 'PropertyChangeNotAllowed' });
+    assert.throws(() => service(held, { ...none, destinationIPAddress: '10.0.0.9' }), {
+      code: 'PropertyChangeNotAllowed',
+    });
+    assert.throws(() => service(held, { ...none, destinationIPAddress: '10.0.0.9' }, 'direct'), { code: 'NatIpCount' });
+    const two = [{ id: frontend }, { id: frontend }];
+    assert.throws(() => service(held, { loadBalancerFrontendIpConfigurations: two }, 'other'), {
+      message: /exactly one/,
+    });
+  });
+
+  it('have a load balancer frontend to themselves, with a pool of interfaces', () => {
+    const held = withService();
+    assert.throws(() => service(held, {}, 'second'), {
+      code: 'FrontendInUse',
+      message: new RegExp(`'${G}/privateLinkServices/web'`),
+    });
+    const pool = {
+      name: 'p',
+      properties: { loadBalancerBackendAddresses: [{ name: 'b', properties: { ipAddress: '10.0.0.6' } }] },
+    };
+    const rule = {
+      frontendIPConfiguration: { id: frontend },
+      backendAddressPool: { id: `${G}/loadBalancers/lb/backendAddressPools/p` },
+      protocol: 'Tcp',
+      frontendPort: 1,
+      backendPort: 1,
+    };
+    const properties = {
+      frontendIPConfigurations: [{ name: 'f', properties: { subnet: subnet() } }],
+      backendAddressPools: [pool],
+      loadBalancingRules: [{ name: 'r', properties: rule }],
+    };
+    assert.throws(() => held.put('loadBalancers/lb', properties), { code: 'PrivateLinkServiceNeedsNicBackendPool' });
+  });
+
+  it('go only when no connection waits or is approved, and leave endpoints disconnected', () => {
+    const held = withService();
+    endpoint(held, 'e');
+    const [connection] = connectionsOf(held);
+    assert.throws(() => held.delete('privateLinkServices/web'), {
+      code: 'PrivateLinkServiceHasConnections',
+      status: 409,
+    });
+    held.decide(connection!, 'Rejected');
+    held.delete('privateLinkServices/web');
+    assert.equal(stateOf(held, 'e'), 'Disconnected');
+    assert.deepEqual(connectionsOf(held), []);
+    // One of the same name is another service.
+    service(held);
+    endpoint(held, 'e');
+    assert.equal(stateOf(held, 'e'), 'Disconnected');
+  });
+});
+
+describe('service: private endpoints over the interface', () => {
+  it('wait, unless their subscription is approved beforehand', () => {
+    const held = withService();
+    endpoint(held, 'e');
+    assert.equal(stateOf(held, 'e'), 'Pending');
+    service(held, { visibility: { subscriptions: ['S'] }, autoApproval: { subscriptions: ['S'] } });
+    endpoint(held, 'f');
+    assert.equal(stateOf(held, 'f'), 'Approved');
+    assert.equal(stateOf(held, 'e'), 'Pending');
+  });
+
+  it('keep connection and LINKID when they are put again', () => {
+    const held = withService();
+    endpoint(held, 'e');
+    const connection = connectionsOf(held);
+    endpoint(held, 'e');
+    assert.deepEqual(connectionsOf(held), connection);
+  });
+
+  it('ask for exactly one service, by id, or by alias if they wait', () => {
+    const held = withService();
+    const alias = String(held.get('privateLinkServices/web')!.properties['alias']);
+    endpoint(held, 'e', alias.toUpperCase());
+    assert.throws(() => endpoint(held, 'f', alias, 'privateLinkServiceConnections'), {
+      code: 'InvalidRequestFormat',
+      message: /by alias/,
+    });
+    assert.throws(() => endpoint(held, 'f', 'nothing'), {
+      code: 'PrivateLinkServiceAliasNotFound',
+      message: /not of the form/,
+    });
+    assert.throws(() => endpoint(held, 'f', `${G}/privateLinkServices/none`), { code: 'InvalidResourceReference' });
+    const none = { subnet: subnet('nat') };
+    assert.throws(() => held.put('privateEndpoints/f', none), { code: 'PrivateEndpointConnectionCount' });
+  });
+
+  it('stay with their subnet and their service', () => {
+    const held = withService();
+    endpoint(held, 'e');
+    assert.throws(() => endpoint(held, 'e', 'x.00000000-0000-4000-8000-000000000000.west.azure.privatelinkservice'), {
+      code: 'PropertyChangeNotAllowed',
+    });
+    const moved = {
+      subnet: subnet(),
+      manualPrivateLinkServiceConnections: [
+        { name: 'e', properties: { privateLinkServiceId: `${G}/privateLinkServices/web` } },
+      ],
+    };
+    assert.throws(() => held.put('privateEndpoints/e', moved), {
+      code: 'PropertyChangeNotAllowed',
+      message: /'subnet'/,
+    });
+  });
+
+  it('are where their network is', () => {
+    const held = withService();
+    const wish = { name: 'e', properties: { privateLinkServiceId: `${G}/privateLinkServices/web` } };
+    const properties = { subnet: subnet('nat'), privateLinkServiceConnections: [wish] };
+    const elsewhere = (): unknown => held.put('privateEndpoints/e', properties, { location: 'east' });
+    assert.throws(elsewhere, { code: 'InvalidResourceReference', message: /in 'east', the virtual network in 'west'/ });
+    held.put('privateEndpoints/e', properties, { location: 'We st' });
+  });
+
+  it('keep their connection when visibility shrinks', () => {
+    const held = withService({ visibility: { subscriptions: ['*'] } });
+    const other = '/subscriptions/t/resourceGroups/g/providers/Microsoft.Network';
+    const network = {
+      addressSpace: { addressPrefixes: ['10.9.0.0/16'] },
+      subnets: [{ name: 'a', properties: { addressPrefix: '10.9.0.0/24' } }],
+    };
+    held.put(`${other}/virtualNetworks/n`, network);
+    const wish = { name: 'e', properties: { privateLinkServiceId: `${G}/privateLinkServices/web` } };
+    const ask = (name: string): unknown =>
+      held.put(`${other}/privateEndpoints/${name}`, {
+        subnet: { id: `${other}/virtualNetworks/n/subnets/a` },
+        privateLinkServiceConnections: [wish],
+      });
+    ask('e');
+    service(held, { visibility: { subscriptions: [] } });
+    assert.equal(connectionsOf(held).length, 1);
+    assert.throws(() => ask('f'), { code: 'EndpointNotVisible', status: 403 });
+  });
+});
