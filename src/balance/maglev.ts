@@ -8,12 +8,25 @@ import { mix } from '../flow/hash.js';
 const SMALL = 2039;
 const LARGE = 65537;
 
+/** Entries a backend has at least where a table keeps its length. */
+const LEAST_ENTRIES = 16;
+
+/**
+ * How long a table for so many backends is: a prime, at least 60 times their number. A table of another length sends
+ * nearly every flow elsewhere, so one that grows or shrinks keeps its length as long as the shares stay nearly equal.
+ * @param before the length of the table whose place it takes
+ */
+export const maglevLength = (backends: number, before?: number): number => {
+  if (before !== undefined && before >= LEAST_ENTRIES * backends) return before;
+  return backends <= 30 ? SMALL : LARGE;
+};
+
 /**
  * @param backends addresses, at least one, at most 1000
- * @returns a table of indexes into `backends`; its length is prime and at least 60 times the number of backends
+ * @param size of the table, as `maglevLength` tells
+ * @returns a table of indexes into `backends`
  */
-export function maglevTable(backends: readonly number[]): Uint16Array {
-  const size = backends.length <= 30 ? SMALL : LARGE;
+export function maglevTable(backends: readonly number[], size = maglevLength(backends.length)): Uint16Array {
   const table = new Uint16Array(size);
   const taken = new Uint8Array(size);
   const position = backends.map((a) => (mix(a) >>> 0) % size);

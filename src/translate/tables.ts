@@ -3,7 +3,7 @@
  * backends by consistent hash, and the port pools. Built from a Topology; written only by the control side.
  */
 import { healthyTable } from '../balance/healthy.js';
-import { maglevTable } from '../balance/maglev.js';
+import { maglevLength, maglevTable } from '../balance/maglev.js';
 import { mix, tupleHash } from '../flow/hash.js';
 import { PortPool } from '../flow/port-pool.js';
 import { headerTemplate, type HeaderTemplate } from '../wire/proxy/index.js';
@@ -225,9 +225,13 @@ export class Tables {
     rule.table = all ? rule.maglev : healthyTable(rule.maglev, rule.up);
   }
 
-  private compileRules(spec: LinkSpec): Map<number, Rule> {
+  /** @param before the rules that these take the place of */
+  private compileRules(spec: LinkSpec, before?: ReadonlyMap<number, Rule>): Map<number, Rule> {
     const rules = new Map<number, Rule>();
-    for (const r of spec.rules) rules.set((r.protocol << 16) | r.frontendPort, compileRule(r));
+    for (const r of spec.rules) {
+      const key = (r.protocol << 16) | r.frontendPort;
+      rules.set(key, compileRule(r, before?.get(key)?.maglev?.length));
+    }
     if (spec.destination !== null) {
       for (const protocol of [6, 17] as const) rules.set(protocol << 16, directRule(spec, protocol));
     }
@@ -298,7 +302,7 @@ export class Tables {
 
   private update(link: Link, spec: LinkSpec): void {
     link.spec = spec;
-    link.rules = this.compileRules(spec);
+    link.rules = this.compileRules(spec, link.rules);
     link.security = compileSecurity(spec.security);
     link.policer = policerOf(spec, link.policer);
     this.giveNatAddresses(link, spec.natAddresses);
@@ -342,8 +346,10 @@ const text = (proxy: LinkSpec['proxy']): string =>
   JSON.stringify(proxy, (_, value: unknown) => (value instanceof Uint8Array ? [...value] : value));
 const sameProxy = (a: LinkSpec['proxy'], b: LinkSpec['proxy']): boolean => text(a) === text(b);
 
-function compileRule(spec: RuleSpec): Rule {
-  const maglev = spec.backends.length > 1 ? maglevTable(spec.backends) : null;
+/** @param lengthBefore of the look-up table whose place this rule's takes */
+function compileRule(spec: RuleSpec, lengthBefore?: number): Rule {
+  const { length } = spec.backends;
+  const maglev = length > 1 ? maglevTable(spec.backends, maglevLength(length, lengthBefore)) : null;
   return {
     protocol: spec.protocol,
     backendPort: spec.frontendPort === 0 ? 0 : spec.backendPort,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { maglevTable } from '../../../src/balance/maglev.js';
+import { maglevLength, maglevTable } from '../../../src/balance/maglev.js';
 
 const addresses = (n: number): number[] => Array.from({ length: n }, (_, i) => (0x0a010000 + i * 7 + 4) | 0);
 
@@ -30,13 +30,13 @@ describe('Maglev table', () => {
   }
 
   it('moves few entries but its own when a backend goes', () => {
-    for (const n of [4, 8, 30, 100]) {
+    for (const n of [4, 8, 30, 31, 100]) {
       const all = addresses(n);
       const before = maglevTable(all);
       for (const gone of [0, 1, n - 1]) {
         const rest = all.filter((_, i) => i !== gone);
-        const after = maglevTable(rest);
-        if (before.length !== after.length) continue;
+        const after = maglevTable(rest, maglevLength(rest.length, before.length));
+        assert.equal(after.length, before.length);
         let moved = 0;
         before.forEach((was, slot) => {
           if (was !== gone && all[was] !== rest[after[slot]!]) moved++;
@@ -45,6 +45,21 @@ describe('Maglev table', () => {
         assert.ok(moved < before.length * 0.05, `${moved} of ${before.length} with ${n} backends`);
       }
     }
+  });
+
+  it('keeps its length while a pool grows, up to where the shares would differ by much', () => {
+    assert.deepEqual(
+      [2, 30, 31, 1000].map((n) => maglevLength(n)),
+      [2039, 2039, 65537, 65537],
+    );
+    assert.deepEqual(
+      [31, 127].map((n) => maglevLength(n, 2039)),
+      [2039, 2039],
+    );
+    assert.equal(maglevLength(128, 2039), 65537);
+    assert.equal(maglevLength(2, 65537), 65537);
+    const counts = shares(maglevTable(addresses(127), 2039), 127);
+    assert.ok(Math.max(...counts) - Math.min(...counts) <= 1);
   });
 
   it('is the same for the same backends, and does not hang on one named twice', () => {

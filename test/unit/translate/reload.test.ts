@@ -135,6 +135,30 @@ describe('a topology applied to running tables', () => {
     assert.equal(t.endpointAt(0, parseAddress('10.0.0.4') | 0)!.header, null);
   });
 
+  it('moves no more new flows than a backend’s share when one comes or goes, whatever their number', () => {
+    const pool = Array.from({ length: 33 }, (_, i) => parseAddress('10.200.2.4') + i);
+    const withBackends = (n: number): Topology =>
+      topology([web({ rules: [{ ...web().rules[0]!, backends: pool.slice(0, n) }] })]);
+    const t = new Tables(withBackends(28), 1);
+    const places = (): number[] => {
+      const e = t.endpointAt(0, parseAddress('10.0.0.4') | 0)!;
+      const rule = t.rule(e.link, 6, 80)!;
+      return Array.from({ length: 4000 }, (_, i) => t.backend(rule, e, 6, 0x0a000005, 1024 + i, 80) >>> 0);
+    };
+    let before = places();
+    for (const n of [29, 30, 31, 32, 33, 32, 31, 30, 29, 28]) {
+      t.apply(withBackends(n));
+      const after = places();
+      const moved = after.filter((backend, i) => backend !== before[i]).length;
+      // Its share, and the few that Maglev moves besides.
+      assert.ok(
+        moved > 0.5 * (4000 / 33) && moved < 2.5 * (4000 / 28),
+        `${String(moved)} of 4000 moved to ${String(n)}`,
+      );
+      before = after;
+    }
+  });
+
   it('takes changed rules', () => {
     const t = new Tables(topology([web()]), 1);
     t.apply(topology([web({ rules: [{ ...web().rules[0]!, frontendPort: 443 }] })]));
