@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { ruleCodes } from '../../../src/service/problem.js';
 import type { RuleCode } from '../../../src/service/problem.js';
-import { edited, good, mistakes, repositoryFile } from './helpers.js';
+import { edited, good, mistakes } from './helpers.js';
 
 type Edit = readonly [string, string];
 
@@ -474,14 +473,6 @@ describe('config: rules of the service model', () => {
     const covered = new Set([...errors, ...warnings].map(({ code }) => code));
     assert.deepEqual(
       ruleCodes.filter((code) => !covered.has(code)),
-      [],
-    );
-  });
-
-  it('documents every code', () => {
-    const documentation = readFileSync(repositoryFile('docs/configuration.md'), 'utf8');
-    assert.deepEqual(
-      ruleCodes.filter((code) => !documentation.includes(`\`${code}\``)),
       [],
     );
   });
