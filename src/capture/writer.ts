@@ -62,6 +62,14 @@ const DEFAULT_SNAP_LENGTH = 262144;
 /** Octets after a packet in pcapng, at most: padding and the block's second length. */
 const ENHANCED_TRAILER_LENGTH = 3 + 4;
 
+/** Where a writer's octets go. */
+export interface CaptureSink {
+  /** Takes `b[from, to)`; the buffer is used again afterwards. */
+  write(b: Buffer, from: number, to: number): void;
+  close(): void;
+  abort(): void;
+}
+
 export class CaptureWriter {
   /** The buffer that `reserve` gives offsets of. */
   readonly slab: Buffer;
@@ -72,7 +80,7 @@ export class CaptureWriter {
   octets = 0;
 
   private readonly name: string;
-  private readonly target: CaptureTarget;
+  private readonly target: CaptureSink;
   private readonly from: number;
   private readonly to: number;
   private readonly pcapng: boolean;
@@ -86,7 +94,7 @@ export class CaptureWriter {
   /** Interfaces described so far. */
   private interfaceCount = 0;
 
-  private constructor(name: string, target: CaptureTarget, options: CaptureWriterOptions) {
+  private constructor(name: string, target: CaptureSink, options: CaptureWriterOptions) {
     const region = regionOf(options);
     this.name = name;
     this.target = target;
@@ -111,9 +119,17 @@ export class CaptureWriter {
    */
   static create(path: string, options: CaptureWriterOptions): CaptureWriter {
     regionOf(options);
-    const target = new CaptureTarget(path);
+    return CaptureWriter.toSink(new CaptureTarget(path), path, options);
+  }
+
+  /**
+   * The same to any place.
+   * @param name told in errors
+   * @throws what the sink throws; CulvertError CAPTURE_REGION
+   */
+  static toSink(target: CaptureSink, name: string, options: CaptureWriterOptions): CaptureWriter {
     try {
-      const writer = new CaptureWriter(path, target, options);
+      const writer = new CaptureWriter(name, target, options);
       writer.begin(options);
       return writer;
     } catch (error) {

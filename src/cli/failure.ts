@@ -43,7 +43,13 @@ function exitCodeOf(error: CulvertError): number {
   if (NO_SERVER_CODES.has(code)) return EXIT.notRunning;
   if (code === 'CLIENT_URL' || code === 'CLIENT_FILE') return EXIT.usage;
   // In a lab file a wrong header is one of the findings of CONFIG_INVALID; alone it comes from the command line.
-  if (code === 'USAGE' || code === 'LAB_NAME' || code === 'ADDRESS_POOL_INVALID' || code.startsWith('PROXY_'))
+  if (
+    code === 'USAGE' ||
+    code === 'LAB_NAME' ||
+    code === 'CONTROL_REQUEST' ||
+    code === 'ADDRESS_POOL_INVALID' ||
+    code.startsWith('PROXY_')
+  )
     return EXIT.usage;
   if (code === 'INTERRUPTED') return EXIT.interrupted;
   if (code === 'TERMINATED') return EXIT.terminated;
@@ -51,7 +57,7 @@ function exitCodeOf(error: CulvertError): number {
   if (OUTPUT_CODES.has(code)) return EXIT.badOutput;
   if (code === 'LAB_NOT_RUNNING' || code.startsWith('CONTROL_NOT') || code.startsWith('CONTROL_SEVERAL'))
     return EXIT.notRunning;
-  if (/^(GATEWAY|TUN|IP_COMMAND|CONTROL|LAB|API|STATE)_/.test(code)) return EXIT.badMachine;
+  if (/^(GATEWAY|TUN|IP_COMMAND|CONTROL|LAB|LIVE_CAPTURE|API|STATE)_/.test(code)) return EXIT.badMachine;
   if (code.startsWith('CAPTURE')) return EXIT.badInput;
   return EXIT.internal;
 }

@@ -2,6 +2,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { parseAddress } from '../wire/address.js';
 import type { AskFlags } from './ask.js';
+import { whole } from './capture-flags.js';
 
 interface FlowsFlags extends AskFlags {
   readonly top: number;
@@ -33,14 +34,6 @@ export function registerFlows(program: Command): void {
       const filter = { ...(wanted === undefined ? {} : { address: wanted }), ...(port === undefined ? {} : { port }) };
       await ask(lab, flags, { command: 'flows', top, ...filter }, flowsText);
     });
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const n = /^\d{1,6}$/.test(text) ? Number(text) : -1;
-    if (n < least || n > most) throw new InvalidArgumentError(`It is a whole number, ${least} to ${most}.`);
-    return n;
-  };
 }
 
 function address(text: string): number {

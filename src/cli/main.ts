@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command } from 'commander';
 import { packageRoot } from '../package-root.js';
+import { registerCapture } from './capture.js';
 import { EXIT } from './exit-codes.js';
 import { report } from './failure.js';
 import { registerFlows } from './flows.js';
@@ -15,6 +16,7 @@ import { registerResources } from './resources.js';
 import { registerServe } from './serve.js';
 import { endBySignal } from './signals.js';
 import { registerStatus } from './status.js';
+import { registerTap } from './tap.js';
 import { registerUp } from './up.js';
 
 const manifest = JSON.parse(readFileSync(path.join(packageRoot(), 'package.json'), 'utf8')) as {
@@ -34,6 +36,8 @@ registerResources(program);
 registerStatus(program);
 registerFlows(program);
 registerPlan(program);
+registerTap(program);
+registerCapture(program);
 registerLab(program);
 
 // Whoever reads our output may leave before its end, as head does.

@@ -117,6 +117,7 @@ export function statusText(s: GatewayStatus, before?: Before<GatewayStatus>): st
   const drops = Object.entries(s.drops);
   if (drops.length > 0) parts.push(`drops ${drops.map(([reason, n]) => `${reason} ${n}`).join(', ')}`);
   if (s.lost > 0) parts.push(`lost ${s.lost} packets that no interface took`);
+  for (const tap of s.taps) parts.push(`a tap runs: ${tap.packets} packets, ${tap.lost} lost`);
   if (s.reloads.mistakes.length > 0) {
     parts.push(`the lab file has mistakes and was not taken:\n${s.reloads.mistakes.join('\n')}`);
   } else if (s.reloads.count > 0) parts.push(`lab file taken again ${s.reloads.count} times`);

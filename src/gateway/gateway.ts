@@ -24,6 +24,8 @@ import { type Port, Pump } from './pump.js';
 import { labName, runDirectory, RunState } from './run-state.js';
 import { type GatewayStatus, type Reloads, reportStatus } from './status.js';
 import { formatAddress } from '../wire/address.js';
+import type { TapOptions, TapReader } from './tap/tap.js';
+import { Taps } from './tap/taps.js';
 
 export interface GatewayOptions {
   /** Path of the lab file. */
@@ -52,6 +54,7 @@ export class Gateway {
   private readonly attachments: Attachments;
   private readonly ports = new Map<string, Port>();
   private readonly portWatch: PortWatch;
+  private readonly taps: Taps;
   private control: ControlServer | null = null;
   private metrics: MetricsServer | null = null;
   private stopping: Promise<void> | null = null;
@@ -66,6 +69,7 @@ export class Gateway {
     this.pump = new Pump(lab.topology, optionsOf(lab.settings), (port) => {
       this.lost(port);
     });
+    this.taps = new Taps(this.pump, (port) => this.networkOf(port));
     this.portWatch = new PortWatch(options.log);
     this.pump.onTick = () => {
       this.watch(false);
@@ -136,6 +140,10 @@ export class Gateway {
       ...(plan.namespace === null ? {} : { namespace: plan.namespace }),
       mtu: plan.mtu,
     });
+  }
+
+  private networkOf(port: Port): string {
+    return [...this.ports].find(([, each]) => each === port)?.[0] ?? port.device.name;
   }
 
   /** The translator keeps the numbers of networks over reloads; a lab file's own order may change. */
@@ -280,6 +288,7 @@ export class Gateway {
   private async end(): Promise<void> {
     this.prober.close();
     this.pump.close();
+    this.taps.removeAll();
     await this.control?.close();
     await this.metrics?.close();
     this.attachments.closeAll();
@@ -298,6 +307,7 @@ export class Gateway {
       networks: [...this.ports].map(([name, port]) => ({ port, plan: this.attachments.get(name)!.plan })),
       reloads: this.reloads,
       portWatch: this.portWatch,
+      taps: this.taps.status,
       metricsPort: this.metrics?.port ?? null,
     });
   }
@@ -313,5 +323,23 @@ export class Gateway {
 
   flows(query: FlowQuery): Promise<FlowReport> {
     return reportFlows(this.pump.translator, query);
+  }
+
+  /**
+   * Gives packets of both sides to a reader, as pcapng, from now on.
+   * @returns what ends it
+   * @throws CulvertError CONTROL_REQUEST for names that are not there; CONTROL_REFUSED
+   */
+  tap(options: TapOptions, reader: TapReader): () => void {
+    const { tables } = this.pump.translator;
+    const known = (what: string, name: string | undefined, names: readonly string[]): void => {
+      if (name === undefined || names.includes(name)) return;
+      throw new CulvertError('CONTROL_REQUEST', `there is no ${what} '${name}'; there are: ${names.join(', ')}`);
+    };
+    known('consumer network', options.network, [...new Set(tables.endpoints.map((e) => tables.networks[e.network]!))]);
+    known('private link service', options.link, [...new Set(tables.links.map((link) => link.name))]);
+    if (this.taps.isFull) throw new CulvertError('CONTROL_REFUSED', 'as many taps run as a gateway has: end one');
+    const tap = this.taps.add(options, reader);
+    return () => this.taps.remove(tap);
   }
 }

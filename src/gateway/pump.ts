@@ -49,6 +49,16 @@ export interface Port {
   gone: boolean;
 }
 
+/** Looks on at all packets; it must not change them. */
+export interface PacketTap {
+  /** A burst came from a device and is about to be translated, in place. */
+  received(port: Port, slab: Buffer, offsets: Int32Array, lengths: Int32Array, count: number): void;
+  /** It has been translated. */
+  translated(): void;
+  /** Packets are given to a device. */
+  sent(port: Port, slab: Buffer, offsets: Int32Array, lengths: Int32Array, count: number): void;
+}
+
 interface Lane extends Port {
   readonly offsets: Int32Array;
   readonly lengths: Int32Array;
@@ -87,6 +97,8 @@ export class Pump {
   private closed = false;
   /** Packets towards a network that has no device (any more). */
   noDevice = 0;
+  /** Null while nobody looks on. */
+  tap: PacketTap | null = null;
   /** Told when time went on while there are flows, and once more when there are none. */
   onTick: () => void = () => undefined;
 
@@ -192,7 +204,8 @@ export class Pump {
   }
 
   private burst(lane: Lane, n: number): void {
-    const { translator: t, slab, slots, lengths } = this;
+    const { translator: t, slab, slots, lengths, tap } = this;
+    if (tap !== null) tap.received(lane, slab, slots, lengths, n);
     t.begin();
     t.advance(this.clock());
     if (lane.network >= 0) t.prefetch(slots, n, lane.network);
@@ -212,6 +225,7 @@ export class Pump {
       } else if (lane.network >= 0) t.fromConsumer(ip, end, lane.network, 0, partial);
       else t.drops.add(NO_FLOW);
     }
+    if (tap !== null) tap.translated();
     this.flush();
   }
 
@@ -280,6 +294,7 @@ export class Pump {
   private write(lane: Lane): void {
     const { device, count } = lane;
     lane.count = 0;
+    if (this.tap !== null) this.tap.sent(lane, this.slab, lane.offsets, lane.lengths, count);
     let from = 0;
     let tries = 0;
     while (from < count && !lane.gone) {

@@ -9,6 +9,7 @@ import type { NetworkPlan } from './plan.js';
 import { type BackendPortUse, backendPortUse, type PortWatch, protocolName } from './port-use.js';
 import type { BackendHealth, Prober } from './probes/prober.js';
 import type { Port, Pump } from './pump.js';
+import type { TapStatus } from './tap/tap.js';
 
 /** Lab files read since the start. */
 export interface Reloads {
@@ -124,6 +125,8 @@ export interface GatewayStatus {
   /** Packets that an interface did not take, or that had none to go to. */
   readonly lost: number;
   readonly reloads: Reloads;
+  /** Those that run. */
+  readonly taps: readonly TapStatus[];
 }
 
 export interface StatusSource {
@@ -135,6 +138,7 @@ export interface StatusSource {
   readonly networks: readonly { readonly port: Port; readonly plan: NetworkPlan }[];
   readonly reloads: Reloads;
   readonly portWatch: PortWatch;
+  readonly taps: readonly TapStatus[];
   readonly metricsPort: number | null;
 }
 
@@ -181,6 +185,7 @@ export function reportStatus(source: StatusSource): GatewayStatus {
     drops: t.drops.toJSON(),
     lost: networks.reduce((sum, { port }) => sum + port.lost, pump.noDevice),
     reloads: { ...reloads },
+    taps: source.taps,
   };
 }
 

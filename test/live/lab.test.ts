@@ -17,14 +17,14 @@ const name = `${PREFIX}${process.pid}`;
 const namespaces = (): string[] => (existsSync('/run/netns') ? readdirSync('/run/netns') : []);
 const ours = (): string[] => namespaces().filter((each) => each.startsWith(`culvert-${name}-`));
 
-class Lab {
+class Command {
   output = '';
   errors = '';
   readonly ended: Promise<number | NodeJS.Signals>;
   private readonly child: ChildProcess;
 
   constructor(temporary: string, ...args: readonly string[]) {
-    this.child = spawn(process.execPath, [command, 'lab', ...args], {
+    this.child = spawn(process.execPath, [command, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, TMPDIR: temporary },
     });
@@ -53,7 +53,7 @@ describe('culvert lab, with real servers', function () {
   let sampling: NodeJS.Timeout;
   /** All processes that were seen in the lab's namespaces. */
   const seen = new Set<string>();
-  const lab = (...args: readonly string[]): Lab => new Lab(temporary, ...args, '--name', name);
+  const lab = (...args: readonly string[]): Command => new Command(temporary, 'lab', ...args, '--name', name);
 
   function sample(): void {
     for (const each of ours()) for (const pid of ip('netns', 'pids', each).split('\n').filter(Boolean)) seen.add(pid);
@@ -82,7 +82,8 @@ describe('culvert lab, with real servers', function () {
     chmodSync(temporary, 0o755); // servers of other users get to their folders through it
     const killed = namespaces().flatMap((each) => /^culvert-(test-(\d+))-red$/.exec(each)?.slice(1, 3) ?? []);
     for (let i = 0; i < killed.length; i += 2) {
-      if (!existsSync(`/proc/${killed[i + 1]!}`)) await new Lab(temporary, 'down', '--name', killed[i]!).ended;
+      if (!existsSync(`/proc/${killed[i + 1]!}`))
+        await new Command(temporary, 'lab', 'down', '--name', killed[i]!).ended;
     }
   });
 
@@ -147,10 +148,20 @@ describe('culvert lab, with real servers', function () {
   it('stays up until lab down, and tells how to use it', async () => {
     const up = lab('up');
     assert.equal(await up.ended, 0, up.errors);
+    const file = path.join(temporary, 'tapped.pcapng');
+    const tap = new Command(temporary, 'tap', `culvert-${name}`, '--network', 'red', '--port', '7000', '-w', file);
+    await tap.says('tapping');
     const [use] = /ip netns exec \S+ curl --http0.9 \S+/.exec(up.output) ?? [];
     assert.ok(use !== undefined, up.output);
     const [, , , namespace, ...rest] = use.split(' ');
     assert.equal(ip('netns', 'exec', namespace!, ...rest).slice(0, 11), 'LINKID 1001');
+    tap.signal('SIGINT');
+    assert.equal(await tap.ended, 0, tap.errors);
+    const inspect = new Command(temporary, 'inspect', file);
+    await inspect.ended;
+    assert.match(inspect.output, /\{red\} .* TCP 10\.0\.0\.5:\d+ > 10\.0\.0\.9:7000 \[SYN\]/);
+    assert.match(inspect.output, /\{provider\} .* PROXY v2 10\.0\.0\.5:\d+ > 10\.0\.0\.9:7000 LINKID 1001/);
+    rmSync(file);
     const second = lab('up');
     assert.equal(await second.ended, 7);
     assert.match(second.errors, /LAB_ALREADY_RUNNING/);

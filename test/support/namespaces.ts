@@ -131,8 +131,13 @@ export class Running {
     return this.output.split('\n').slice(0, -1);
   }
 
-  kill(): void {
-    this.child.kill('SIGKILL');
+  /** All of its standard output so far. */
+  get said(): string {
+    return this.output;
+  }
+
+  kill(signal: NodeJS.Signals = 'SIGKILL'): void {
+    this.child.kill(signal);
   }
 
   /** Asks it to end, and waits until it has. */

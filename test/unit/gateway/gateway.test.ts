@@ -6,7 +6,9 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { flowsText } from '../../../src/cli/flows-text.js';
 import { statusText } from '../../../src/cli/status-text.js';
-import { ControlClient, findSocket } from '../../../src/gateway/control-client.js';
+import { CaptureReader } from '../../../src/capture/reader.js';
+import { StreamSource } from '../../../src/capture/source.js';
+import { ControlClient, findSocket, openTap } from '../../../src/gateway/control-client.js';
 import type { FlowReport } from '../../../src/gateway/flow-report.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
 import { LabWatcher } from '../../../src/gateway/lab-watcher.js';
@@ -346,6 +348,52 @@ describe('gateway: a life', () => {
       raw.write('x'.repeat(100_000));
       await closed;
       assert.equal((await ask<GatewayStatus>({ command: 'status' })).lab, 'lab');
+    });
+
+    it('gives packets to whoever asks for a tap, until it has enough', async () => {
+      const gateway = await start();
+      const { octets, stop } = await openTap(findSocket(file, run), { network: 'red' });
+      assert.deepEqual(gateway.status().taps, [{ packets: 0, lost: 0 }]);
+      assert.match(statusText(gateway.status()), /a tap runs: 0 packets, 0 lost/);
+      passes('red', 5000);
+      passes('blue', 5000);
+      stop();
+      const capture = await CaptureReader.fromSource(new StreamSource(octets, 'tap'), 'tap');
+      let packets = 0;
+      do while (capture.next()) packets++;
+      while (await capture.fill());
+      assert.equal(packets, 4);
+      assert.equal(capture.warning, null);
+      assert.deepEqual(capture.interfaces.map((face) => face.name).sort(), ['blue', 'provider', 'red']);
+      assert.deepEqual(gateway.status().taps, []);
+    });
+
+    it('ends a tap whose reader has gone, and gives the last octets when the gateway ends', async () => {
+      const gateway = await start();
+      const [gone, other] = [await openTap(findSocket(file, run), {}), await openTap(findSocket(file, run), {})];
+      gone.octets.destroy();
+      while (gateway.status().taps.length > 1) await sleep(5);
+      passes('red', 5000);
+      await gateway.stop();
+      const capture = await CaptureReader.fromSource(new StreamSource(other.octets, 'tap'), 'tap');
+      let packets = 0;
+      do while (capture.next()) packets++;
+      while (await capture.fill());
+      assert.equal(packets, 4);
+    });
+
+    it('refuses taps of what is not there, and more than it can have', async () => {
+      await start();
+      const socket = findSocket(file, run);
+      const refused = (request: object, message: RegExp): Promise<void> =>
+        assert.rejects(openTap(socket, request), { code: 'CONTROL_REQUEST', message });
+      await refused({ network: 'provider' }, /no consumer network 'provider'; there are: red, blue$/);
+      await refused({ link: 'wbe' }, /no private link service 'wbe'; there are: web$/);
+      await refused({ snaplen: 95 }, /snaplen is 96 to 262144/);
+      await refused({ address: 'x' }, /address is a whole number/);
+      const taps = await Promise.all(Array.from({ length: 8 }, () => openTap(socket, {})));
+      await assert.rejects(openTap(socket, {}), { code: 'CONTROL_REFUSED' });
+      for (const tap of taps) tap.octets.destroy();
     });
 
     it('lets only its owner ask', async () => {
