@@ -63,6 +63,7 @@ export async function openResources(
   let manager: ResourceManager;
   try {
     manager = new ResourceManager({ store, base: config ?? defaultBase() });
+    warnOnce(manager, log);
     if (config !== undefined) await seed(manager, config, log);
   } catch (error) {
     await store.close();
@@ -83,6 +84,15 @@ export async function openResources(
       await manager.close();
     },
   };
+}
+
+/** What works but should not be so is logged when it comes up, not again with every change. */
+function warnOnce(manager: ResourceManager, log: Log): void {
+  let before = new Set<string>();
+  manager.onCommitted(({ warnings }) => {
+    for (const { code, message, target } of warnings) if (!before.has(message)) log.warn(message, { code, target });
+    before = new Set(warnings.map(({ message }) => message));
+  });
 }
 
 /** Changes of the resources take effect in the gateway before they are answered. */

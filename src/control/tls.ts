@@ -20,12 +20,14 @@ const DAYS = '3650';
 export function certificateFor(state: string, host: string): Certificate {
   const [cert, key] = [`${state}.crt`, `${state}.key`];
   try {
-    if (!existsSync(cert) || !existsSync(key)) make(cert, key, host);
+    // With one of the two there, reading the other fails: nobody's key is overwritten.
+    if (!existsSync(cert) && !existsSync(key)) make(cert, key, host);
     return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'openssl is not installed (apt-get install openssl)' : message;
-    throw new CulvertError('API_CERTIFICATE', `no certificate could be made at ${cert}: ${why}`, {}, { cause: error });
+    const missing = code === 'ENOENT' && (error as NodeJS.ErrnoException).path === 'openssl';
+    const why = missing ? 'openssl is not installed (apt-get install openssl)' : message;
+    throw new CulvertError('API_CERTIFICATE', `no certificate at ${cert}: ${why}`, {}, { cause: error });
   }
 }
 

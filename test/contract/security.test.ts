@@ -192,6 +192,7 @@ describe('the management interface refuses', function () {
         `GET ${NSG}?api-version=${API_VERSION} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
       );
       assert.equal(reply.status, 400, host);
+      assert.equal(codeOf(reply.body), 'InvalidHost', host);
     }
   });
 
@@ -199,6 +200,24 @@ describe('the management interface refuses', function () {
     for (const target of ['subscriptions', '*', 'http://localhost/subscriptions', '//']) {
       const reply = await raw(server.url, `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
       assert.equal(reply.status, 400, target);
+    }
+  });
+});
+
+describe('the management interface, when something breaks', () => {
+  it('says that it is its fault and where to look, and nothing of what it was', async () => {
+    const server = await startServer();
+    try {
+      server.manager.change = () => Promise.reject(new Error('disk on fire at /secret'));
+      const reply = await server.send('PUT', NSG, group());
+      assert.equal(reply.status, 500);
+      assert.equal(reply.body.error?.code, 'InternalServerError');
+      assert.ok(!JSON.stringify(reply.body).includes('secret'));
+      const [logged] = server.faults.splice(0);
+      assert.match(logged ?? '', /disk on fire/);
+      assert.ok(logged?.includes(reply.headers.get('x-ms-request-id')!));
+    } finally {
+      await server.close();
     }
   });
 });

@@ -4,7 +4,7 @@ import type { FindingSink, Problem, PropertyPath } from '../problem.js';
 import { under } from '../problem.js';
 import type { ResourceModel } from '../resources.js';
 import { allOf, applied, exists, partNamed } from './documents.js';
-import type { ArmDocument, Change, Documents } from './documents.js';
+import type { ArmDocument, Change, Documents, Part } from './documents.js';
 import { modelOf } from './model.js';
 import { documentKey, keyOf, lastName, parseResourceId, sameText } from './resource-id.js';
 import type { RefusalCode, RefusalDetail } from './refusal.js';
@@ -82,17 +82,34 @@ function checkReferences(change: Change, before: Documents, after: Documents): v
       if (id !== null && !exists(after, id)) throw unknownReference(reference, document.id);
     }
   }
+  const gone = goneWith(change, before);
+  if (gone.size === 0) return;
   const put = new Set(change.put.map((document) => keyOf(document.id)));
-  const touched = new Set([...change.remove, ...put]);
-  for (const document of after.values()) {
-    if (put.has(keyOf(document.id))) continue;
+  for (const [key, document] of after) {
+    if (put.has(key)) continue;
     for (const reference of referencesIn(document)) {
       const id = parseResourceId(reference);
-      if (id === null || !touched.has(documentKey(id)) || exists(after, id)) continue;
-      if (exists(before, id)) throw inUse(reference, document);
+      if (id !== null && (gone.has(keyOf(reference)) || gone.has(documentKey(id)))) throw inUse(reference, document);
     }
   }
 }
+
+/** Keys of the documents and parts that are no more after a change. */
+function goneWith(change: Change, before: Documents): ReadonlySet<string> {
+  const gone = new Set(change.remove);
+  for (const document of change.put) {
+    const old = before.get(keyOf(document.id));
+    if (old === undefined) continue;
+    for (const id of partIds(old)) gone.add(id);
+    for (const id of partIds(document)) gone.delete(id);
+  }
+  return gone;
+}
+
+const partIds = (document: ArmDocument): string[] =>
+  Object.values(document.properties).flatMap((list) =>
+    Array.isArray(list) ? list.flatMap((part: Partial<Part>) => (part.name && part.id ? keyOf(part.id) : [])) : [],
+  );
 
 function inUse(reference: string, by: ArmDocument): Refusal {
   const id = parseResourceId(reference)!;

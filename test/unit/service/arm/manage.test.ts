@@ -175,6 +175,12 @@ describe('service: private endpoints over the interface', () => {
     assert.throws(() => held.put('privateEndpoints/f', none), { code: 'PrivateEndpointConnectionCount' });
   });
 
+  it('are what makes a connection, not its provider', () => {
+    const held = withService();
+    const path = `${G}/privateLinkServices/web/privateEndpointConnections/mine`;
+    assert.throws(() => held.decide(path, 'Approved'), { code: 'ConnectionNotFound', status: 404 });
+  });
+
   it('stay with their subnet and their service', () => {
     const held = withService();
     endpoint(held, 'e');
