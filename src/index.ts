@@ -28,7 +28,15 @@ export { Translator } from './translate/translator.js';
 export type { Endpoint, Link, Tables } from './translate/tables.js';
 export { LIFTED, Recording, SIDE_LIFTED } from './translate/recording.js';
 export { DEFAULT_OPTIONS, TIMEOUT_PROFILES, type Timeouts, type TranslatorOptions } from './translate/options.js';
-export type { Distribution, EndpointSpec, LinkSpec, ProxySpec, RuleSpec, Topology } from './translate/topology.js';
+export type {
+  Distribution,
+  EndpointSpec,
+  LinkSpec,
+  ProbeRef,
+  ProxySpec,
+  RuleSpec,
+  Topology,
+} from './translate/topology.js';
 
 export { ConfigError, loadLab, parseLab, type LabConfig, type TranslationSettings } from './config/index.js';
 

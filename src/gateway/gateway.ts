@@ -178,7 +178,8 @@ export class Gateway {
   /**
    * Takes other resources, as {@link reload} does those of the lab file.
    * @returns how many flows ended
-   * @throws CulvertError GATEWAY_NETWORKS_OVERLAP, GATEWAY_NAT_ADDRESS_TWICE: nothing has changed then
+   * @throws CulvertError GATEWAY_NETWORKS_OVERLAP, GATEWAY_NAT_ADDRESS_TWICE, GATEWAY_PROBES_OVERLAP: nothing has
+   *   changed then
    */
   take(lab: LabConfig): number {
     const plans = planNetworks(lab);

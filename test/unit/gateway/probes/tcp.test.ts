@@ -306,4 +306,30 @@ describe('probes: TCP', () => {
     p.accept();
     assert.deepEqual(p.events.heard, ['open']);
   });
+
+  it('throws for nothing that comes, and opens and closes once at most', () => {
+    const random = new Random(5);
+    for (let n = 0; n < 300; n++) {
+      const p = new Played();
+      if (random.chance(0.8)) p.accept();
+      if (random.chance(0.5)) p.connection.write(random.octets(random.int(1, 3000)));
+      if (random.chance(0.5)) p.connection.end();
+      for (let k = 0; k < 40; k++) {
+        const packet = p.segment({
+          flags: random.pick([ACK, ACK | PSH, ACK | FIN, SYN | ACK, SYN, 0, 255]),
+          seq: random.pick([0, random.int(-10, 10), random.int(-70_000, 70_000)]),
+          ack: random.pick([0, random.int(-10, 3010)]),
+          window: random.pick([0, 1, 65_535]),
+          options: random.octets(random.int(0, 10) * 4),
+          payload: random.octets(random.int(0, 300)),
+        });
+        if (random.chance(0.2)) packet[random.int(20, packet.length - 1)] = random.int(0, 255);
+        p.give({}); // a plain ACK in between
+        p.wire.give(packet, true);
+      }
+      assert.ok(p.events.stream.length <= 40 * 300);
+      assert.ok(p.events.heard.filter((each) => each === 'open').length <= 1);
+      assert.ok(p.events.heard.filter((each) => /closed|reset|refused/.test(each)).length <= 1);
+    }
+  });
 });
