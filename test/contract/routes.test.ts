@@ -114,6 +114,15 @@ describe('the management interface', function () {
       assert.notEqual(again.body['etag'], body['etag']);
       assert.ok(isDeepStrictEqual(server.manager.lab().model, model), where);
     }
+    const held = JSON.stringify([...server.manager.documents.values()]);
+    for (const list of [
+      '"backendIPConfigurations"',
+      '"loadBalancingRules":[{"id"',
+      '"privateEndpointConnections"',
+      '"privateEndpoints"',
+    ]) {
+      assert.ok(!held.includes(list), `${list} was taken from the client`);
+    }
   });
 
   it('shows who uses what', async () => {

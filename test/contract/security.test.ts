@@ -107,7 +107,7 @@ describe('the management interface refuses', function () {
   });
 
   it('prototypes in the place of properties', async () => {
-    const proto = `{"location":"${LOCATION}","__proto__":{"polluted":true},"properties":{"__proto__":{"securityRules":5}}}`;
+    const proto = `{"location":"${LOCATION}","__proto__":{"polluted":true},"properties":{"__proto__":{"securityRules":5},"other":{"__proto__":{"polluted":true}}}}`;
     const put = await server.send('PUT', `${NSG}-proto`, proto);
     assert.equal(put.status, 201);
     assert.equal(({} as { polluted?: boolean }).polluted, undefined);

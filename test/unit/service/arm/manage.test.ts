@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { Verdict } from '../../../../src/service/arm/judge.js';
+import { modelOf } from '../../../../src/service/arm/model.js';
+import { formatAddress } from '../../../../src/wire/address.js';
 import { viewOf } from '../../../../src/service/arm/view.js';
 import type { Held } from './sequence.js';
 import { G, subnet, withNetwork } from './sequence.js';
@@ -59,17 +62,14 @@ describe('service: private link services over the interface', () => {
     ]);
   });
 
-  it('have the primary NAT address first in the model', () => {
+  it('have the primary NAT address first in the model, and the others in their order', () => {
     const held = withService();
-    const [one, two] = nat('one', 'two') as { name: string; properties: object }[];
-    service(held, { ipConfigurations: [one, { ...two, properties: { ...two!.properties, primary: true } }] });
-    const configurations = held.get('privateLinkServices/web')!.properties['ipConfigurations'] as {
-      properties: { primary: boolean };
-    }[];
-    assert.deepEqual(
-      configurations.map(({ properties }) => properties.primary),
-      [false, true],
-    );
+    const configurations = nat('one', 'two', 'three', 'four') as { properties: { primary?: boolean } }[];
+    configurations[2]!.properties.primary = true;
+    service(held, { ipConfigurations: configurations });
+    const verdict = new Verdict(held.documents);
+    const [model] = modelOf(held.documents, verdict).privateLinkServices.values();
+    assert.deepEqual(model!.ipConfigurations.map(formatAddress), ['10.0.1.6', '10.0.1.4', '10.0.1.5', '10.0.1.7']);
   });
 
   it('never lose their last NAT address, nor have a ninth', () => {
@@ -199,6 +199,16 @@ describe('service: private endpoints over the interface', () => {
     });
   });
 
+  it('never share a LINKID, whatever is drawn', () => {
+    const held = withService();
+    const drawn = [5, 5, 0, 6];
+    held.draw.uint32 = () => drawn.shift()!;
+    endpoint(held, 'e');
+    endpoint(held, 'f');
+    const links = connectionsOf(held).map((id) => held.documents.get(id.toLowerCase())?.properties['linkIdentifier']);
+    assert.deepEqual(links, ['5', '6']);
+  });
+
   it('are where their network is', () => {
     const held = withService();
     const wish = { name: 'e', properties: { privateLinkServiceId: `${G}/privateLinkServices/web` } };
@@ -226,5 +236,53 @@ describe('service: private endpoints over the interface', () => {
     service(held, { visibility: { subscriptions: [] } });
     assert.equal(connectionsOf(held).length, 1);
     assert.throws(() => ask('f'), { code: 'EndpointNotVisible', status: 403 });
+  });
+});
+
+describe('service: references', () => {
+  it('lead to what is there', () => {
+    const held = withService();
+    const id = (path: string): { id: string } => ({ id: `${G}/${path}` });
+    const rule = {
+      frontendIPConfiguration: id('loadBalancers/lb/frontendIPConfigurations/f'),
+      backendAddressPool: id('loadBalancers/lb/backendAddressPools/none'),
+      protocol: 'Tcp',
+      frontendPort: 1,
+      backendPort: 1,
+    };
+    const pools = [id('loadBalancers/lb/backendAddressPools/none')];
+    const cases: [string, object][] = [
+      [
+        'loadBalancers/lb',
+        {
+          frontendIPConfigurations: [{ name: 'f', properties: { subnet: subnet() } }],
+          loadBalancingRules: [{ name: 'r', properties: rule }],
+        },
+      ],
+      [
+        'networkInterfaces/n',
+        {
+          ipConfigurations: [{ name: 'ip', properties: { subnet: subnet(), loadBalancerBackendAddressPools: pools } }],
+        },
+      ],
+      [
+        'virtualNetworks/net/subnets/b',
+        { addressPrefix: '10.0.9.0/24', networkSecurityGroup: id('networkSecurityGroups/none') },
+      ],
+      [
+        'privateLinkServices/other',
+        {
+          loadBalancerFrontendIpConfigurations: [id('loadBalancers/lb/frontendIPConfigurations/none')],
+          ipConfigurations: nat('n'),
+        },
+      ],
+    ];
+    for (const [path, properties] of cases) {
+      assert.throws(
+        () => held.put(path, properties),
+        { code: 'InvalidResourceReference', message: /none referenced by/ },
+        path,
+      );
+    }
   });
 });
