@@ -8,19 +8,34 @@ const BANDWIDTH_EXCEEDED = drop('bandwidth-exceeded');
 const OUT_OF_SCRATCH = drop('out-of-scratch');
 
 /**
- * Puts a packet into the outbox.
+ * Counts a packet that passes, for its flow and its endpoint.
  * @param at the flow's record
- * @returns FORWARD or a drop verdict
+ * @param octets of the IPv4 packet, as whoever sent it sent it
  */
-export function send(c: Core, ip: number, end: number, at: number, side: number): number {
-  const { r } = c;
-  const octets = end - ip + c.missing;
-  if ((r[at + F.STATUS]! & F.POLICED) !== 0 && !c.withinBandwidth(at, side, octets)) return BANDWIDTH_EXCEEDED;
-  const counters = c.flows.counters;
+export function count(c: Core, at: number, side: number, octets: number): void {
+  const { counters } = c.flows;
   const i = (at + (side === TO_PROVIDER ? F.OCTETS_OUT : F.OCTETS_BACK)) >> 1;
   counters[i] = counters[i]! + octets;
   const totals = c.tables.octets;
-  const e = 2 * r[at + F.ENDPOINT]! + side;
+  const e = 2 * c.r[at + F.ENDPOINT]! + side;
   totals[e] = totals[e]! + octets;
+}
+
+/**
+ * Puts a packet into the outbox.
+ * @param octets that it came with; it may have been made longer or shorter
+ * @returns FORWARD or a drop verdict
+ */
+export function send(
+  c: Core,
+  ip: number,
+  end: number,
+  at: number,
+  side: number,
+  octets = end - ip + c.missing,
+): number {
+  const { r } = c;
+  if ((r[at + F.STATUS]! & F.POLICED) !== 0 && !c.withinBandwidth(at, side, octets)) return BANDWIDTH_EXCEEDED;
+  count(c, at, side, octets);
   return c.outbox.add(ip, end - ip, c.missing, side, r[at + F.CONSUMER_SCOPE]! >>> 8) ? FORWARD : OUT_OF_SCRATCH;
 }

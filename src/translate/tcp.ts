@@ -16,7 +16,7 @@ import * as insertion from './insertion.js';
 import { leftWhenDown, openFlow } from './open.js';
 import { tcpToConsumer, tcpToProvider } from './rewrite.js';
 import { trackClient, trackServer } from './tracking.js';
-import { send } from './send.js';
+import { count, send } from './send.js';
 import { blankFastOpen, blankMptcp, readScale, readScaleOffer, refusedOptions } from './tcp-options.js';
 
 const TCP_MALFORMED = drop('tcp-malformed');
@@ -147,7 +147,10 @@ export function fromConsumer(
   }
 
   trackClient(c, f, seq, dataLength, flags, tcp.acknowledgment(b, l4), tcp.window(b, l4));
-  if (replaced) return FORWARD;
+  if (replaced) {
+    count(c, at, TO_PROVIDER, end - ip + c.missing);
+    return FORWARD;
+  }
   tcpToProvider(c, ip, l4, at, 0, c.deltaRest);
   return send(c, ip, end, at, TO_PROVIDER);
 }
@@ -288,7 +291,7 @@ function clientSyn(
     }
   }
   tcpToProvider(c, from, from + (l4 - ip), at, c.deltaLength, c.deltaRest);
-  return send(c, from, to, at, TO_PROVIDER);
+  return send(c, from, to, at, TO_PROVIDER, end - ip + c.missing);
 }
 
 /** All that the backend ever said was an RST. */

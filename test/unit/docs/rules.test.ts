@@ -10,7 +10,7 @@ describe('the table of rules', () => {
   const document = readFileSync(path.join(repositoryRoot, 'docs', 'rules.md'), 'utf8');
   const [, resources, packets] = document.split(/^## .*$/m);
   const rows = (text: string): string[][] =>
-    [...text.matchAll(/^\| (.*) \|$/gm)].map((m) => m[1]!.split(' | ').map((cell) => cell.trim())).slice(1);
+    [...text.matchAll(/^\| (.*) \|$/gm)].map((m) => m[1]!.split('|').map((cell) => cell.trim())).slice(1);
   const bare = (cell: string): string => cell.replaceAll('`', '');
   const contents = (file: string): string => {
     assert.ok(existsSync(path.join(repositoryRoot, file)), `there is no ${file}`);
