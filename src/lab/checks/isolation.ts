@@ -15,6 +15,13 @@ const toProvider = ({ lab }: Stage): number =>
 
 const drops = ({ lab }: Stage, reason: Reason): number => lab.gateway.status().drops[reason] ?? 0;
 
+/** Octets that have passed, both ways, at the endpoint whose approval is withdrawn. */
+function octetsOf({ lab }: Stage, who: Consumer): number {
+  const { services } = lab.gateway.status();
+  const endpoint = services.flatMap((each) => each.endpoints).find(({ name }) => name === `${who}-withdrawn`)!;
+  return endpoint.octetsIn + endpoint.octetsOut;
+}
+
 /** What went before may still say good-bye. */
 async function settled(stage: Stage): Promise<void> {
   for (let seen = -1; seen !== toProvider(stage);) {
@@ -74,11 +81,13 @@ export const isolationChecks: readonly Check[] = [
       try {
         assert.ok(await eventually(() => echo.echoes > 2 && other.echoes > 2), 'the connections did not begin');
         const ms = stage.lab.withdraw([who]);
-        await sleep(2 * TICK_MS); // what the server had sent already
-        const [then, otherThen] = [echo.echoes, other.echoes];
+        const [octets, otherThen] = [octetsOf(stage, who), other.echoes];
         await sleep(SILENCE_MS);
+        const then = echo.echoes; // by now curl has shown what had come before
+        assert.ok(await eventually(() => other.echoes - otherThen > 2), "the other consumer's connection stopped too");
+        await sleep(SILENCE_MS);
+        assert.equal(octetsOf(stage, who) - octets, 0, 'octets passed after the approval was withdrawn');
         assert.equal(echo.echoes - then, 0, 'echoes came after the approval was withdrawn');
-        assert.ok(other.echoes - otherThen > 2, "the other consumer's connection stopped too");
         return `stopped in ${Math.ceil(ms)} ms, blue's goes on (${other.echoes - otherThen} echoes since)`;
       } finally {
         echo.end();

@@ -18,6 +18,8 @@ function parseAnswer(text: string, encoding: 'latin1' | 'hex'): Seen {
   return { source, destination, ...(tlv === undefined ? {} : { linkId: linkIdOfTlv(Buffer.from(tlv, encoding)) }) };
 }
 
+const BANNER_MS = 10_000;
+
 /** Waits for a line of a server's log. */
 async function logged({ lab }: Stage, server: string, file: string, pattern: RegExp): Promise<string> {
   const log = path.join(lab.folderOf(server), file);
@@ -80,9 +82,12 @@ export const serverChecks: readonly Check[] = [
 
   onBoth('banner first, as SSH, curl', async (stage, who) => {
     const url = `telnet://${ENDPOINT.main}:${PORT.ssh.frontend}`;
-    // The server never ends it: the client does, once its time is over.
-    const command = ['curl', '--silent', '--no-buffer', '--max-time', '1', url];
-    const { output } = await stage.lab.processes.run(stage.lab.names.namespace[who], command);
+    const client = stage.lab.processes.start(stage.lab.names.namespace[who], ['curl', '--silent', '--no-buffer', url]);
+    let output = '';
+    client.stdout!.on('data', (part: Buffer) => (output += part.toString()));
+    // Neither end ends it: we do, once the server has spoken.
+    await eventually(() => output.includes('\n'), BANNER_MS);
+    client.kill('SIGKILL');
     assert.match(output, /^SSH-2\.0-/);
     return judge(stage, who, PORT.ssh.frontend, parseLine(output));
   }),
