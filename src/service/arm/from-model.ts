@@ -279,6 +279,7 @@ class Writer {
         autoApproval: { subscriptions: service.autoApproval },
         roleAssignments: service.roleAssignments,
         idleTimeoutInSeconds: service.idleTimeoutInSeconds,
+        ...(service.bandwidthInMbps === undefined ? {} : { bandwidthInMbps: service.bandwidthInMbps }),
         fqdns: [],
         networkInterfaces: [{ id: nic }],
       },

@@ -200,6 +200,7 @@ function serviceOf(document: Typed<'privateLinkServices'>, findings: FindingSink
     loadBalancerFrontend:
       frontend === null ? null : { loadBalancer: documentKey(frontend), frontend: keyOf(frontend.part?.name ?? '') },
     destinationIPAddress: p.destinationIPAddress === undefined ? null : parseAddress(p.destinationIPAddress),
+    ...(p.bandwidthInMbps === undefined ? {} : { bandwidthInMbps: p.bandwidthInMbps }),
     proxy: resolveProxy({ enableProxyProtocol: p.enableProxyProtocol ?? false, proxyProtocol }, at, findings),
     idleTimeoutInSeconds: p.idleTimeoutInSeconds ?? defaultServiceIdleSeconds,
   };

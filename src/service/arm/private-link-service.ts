@@ -56,9 +56,7 @@ export function putPrivateLinkService(request: PutRequest): Change {
   const frontends = asked.loadBalancerFrontendIpConfigurations;
   const properties = {
     // Azure's clients drop what is ours from a request: what is absent stays as it was.
-    ...(old?.idleTimeoutInSeconds === undefined ? {} : { idleTimeoutInSeconds: old.idleTimeoutInSeconds }),
-    ...(old?.roleAssignments === undefined ? {} : { roleAssignments: old.roleAssignments }),
-    ...(old?.proxyProtocol === undefined ? {} : { proxyProtocol: old.proxyProtocol }),
+    ...ownOf(old),
     ...without(asked, 'privateEndpointConnections'),
     ...(frontends === undefined ? {} : { loadBalancerFrontendIpConfigurations: frontends.map(bare) }),
     alias: old?.alias ?? createRandomAlias(draft.name, plainLocation(draft.location ?? ''), draw.guid()),
@@ -77,6 +75,14 @@ export function putPrivateLinkService(request: PutRequest): Change {
   }));
   return { put: [service, systemInterface(service, 'privateLinkService', nicId, configurations, draw)], remove: [] };
 }
+
+/** Properties that Azure does not have. */
+const ownOf = (service: Service | undefined): Partial<Service> =>
+  Object.fromEntries(
+    (['idleTimeoutInSeconds', 'bandwidthInMbps', 'roleAssignments', 'proxyProtocol'] as const).flatMap((name) =>
+      service?.[name] === undefined ? [] : [[name, service[name]]],
+    ),
+  );
 
 const targetName = (service: Service): string =>
   service.destinationIPAddress === undefined ? 'loadBalancerFrontendIpConfigurations' : 'destinationIPAddress';

@@ -169,6 +169,7 @@ export const shapes = {
     networkInterfaces: z.array(reference).optional(),
     /** Ours, as in a lab file. */
     idleTimeoutInSeconds: z.number().optional(),
+    bandwidthInMbps: z.number().optional(),
     roleAssignments: z.array(z.string()).optional(),
     proxyProtocol: z
       .strictObject({

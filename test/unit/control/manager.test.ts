@@ -93,6 +93,7 @@ loadBalancers:`,
         'proxyProtocol: { dialect: azure }',
         "proxyProtocol: { dialect: custom, crc32c: true, tlvs: [{ type: 0xE1, hex: '01ff' }] }",
       )
+      .replace('destinationIPAddress: 10.200.3.4', 'destinationIPAddress: 10.200.3.4\n    bandwidthInMbps: 100')
       .replace('linkIdentifier: 1002 }', 'linkIdentifier: 1002, status: Rejected }');
     const lab = parseLab(text, 'lab.yaml');
     const manager = open(undefined, lab);
