@@ -158,16 +158,14 @@ describe('limits, with real kernels', function () {
   it('idle flows end silently and their ports return; keep-alives hold them; RST both ways where the rule asks', async () => {
     await up('idle', ['timeouts: { tcpEstablished: 2, udp: 1, portHold: 1 }']);
     const [silent, kept, told] = await Promise.all([
-      opened(7000, 'silent', 5),
-      opened(7000, 'keepalive', 5),
-      opened(7001, 'silent', 5),
+      opened(7000, 'silent', 7),
+      opened(7000, 'keepalive', 7),
+      opened(7001, 'silent', 7),
     ]);
     await spaces.node(RED, 'net-peer', 'udp', ENDPOINT, '53', '100').finished;
     assert.equal(inUse(await gateway!.status()), 4);
     const resets = [told.line(), server!.line()];
-    const opening = performance.now();
     await status(({ flows }) => flows.live === 1, 'the one with keep-alives alone is left');
-    assert.ok(performance.now() - opening < 4000);
     // Both ends of the one, and no end of the other, were told.
     assert.deepEqual(await Promise.all(resets), ['reset', '7001 reset']);
     const ended = await status(({ natPorts }) => natPorts.every(({ held }) => held === 0), 'no port rests any more');
