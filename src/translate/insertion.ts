@@ -178,7 +178,9 @@ function setTimer(c: Core, p: number, ms: number): void {
 export function doubtsReset(c: Core, at: number, seq: number): boolean {
   const { r } = c;
   const p = r[at + F.PENDING]!;
-  if (p < 0 || seq !== r[at + F.SERVER_NEXT] || r[at + F.CLIENT_NEXT] === r[at + F.START]) return false;
+  // Such a backend may answer a repeated SYN with another number; the client's acknowledgment tells which one holds.
+  const exact = seq === r[at + F.CLIENT_ACK] || seq === r[at + F.SERVER_NEXT];
+  if (p < 0 || !exact || r[at + F.CLIENT_NEXT] === r[at + F.START]) return false;
   const q = c.pending.records;
   const pat = p * P.P_STRIDE;
   return q[pat + P.P_TIMER] === 1 && q[pat + P.P_TRIES]! < RESET_BELIEVED_AT;

@@ -175,6 +175,7 @@ async function runOne(wanted: Wanted, seed: number): Promise<number> {
   await once(socket, 'connect');
   const request = `${octets} ${seed}\n`;
   const sending = wanted.listen ? null : (socket.write(request), send(socket, seed, octets));
+  sending?.catch(() => undefined); // it is waited for below, unless the line does not come either
   const line = await incoming.line();
   const expected = `${socket.localAddress ?? ''}:${String(socket.localPort)} ${address}:${port} ${wanted.linkId}`;
   if (line !== expected) throw new Error(`the header told of ${line}, not of ${expected}`);

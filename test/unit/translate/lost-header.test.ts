@@ -25,6 +25,20 @@ describe('a backend that keeps nothing of a handshake (SYN cookies)', () => {
     assert.equal(s.position(data), 36);
   });
 
+  it('may have changed its number with the SYN that was repeated', () => {
+    for (const change of [0x2000000, -0x2000000]) {
+      const s = stream();
+      s.syn();
+      s.synAck();
+      s.syn();
+      s.synAck({ at: -1 + change });
+      s.isHeader(only(s.send({ acked: change })));
+      only(s.send({ payload: 'GET /', acked: change }));
+      const reset = s.backendPacket({ flags: RST, at: change, ack: 0 });
+      assert.equal(s.bench.backend(reset).verdict, 'reset-in-doubt');
+    }
+  });
+
   it('is believed when the header has gone three times by timer in vain', () => {
     const s = alone();
     for (const ms of [250, 450]) {
