@@ -14,7 +14,7 @@ import type { Tables } from '../../translate/tables.js';
 import { formatAddress } from '../../wire/address.js';
 import type { Log } from '../log.js';
 import { type Outcome, startProbe } from './attempt.js';
-import { type Clock, realClock } from './clock.js';
+import { type Clock, realClock, Timers } from './clock.js';
 import { Health } from './health.js';
 import { type Target, targetsOf } from './targets.js';
 import { TcpStack } from './tcp-stack.js';
@@ -49,14 +49,14 @@ const EAGER_MS = 1000;
 export class Prober {
   private readonly tables: Tables;
   private readonly log: Log;
-  private readonly clock: Clock;
+  private readonly clock: Timers;
   private readonly entries = new Map<string, Entry>();
   private readonly stacks = new Map<string, TcpStack>();
 
   constructor(tables: Tables, log: Log, clock: Clock = realClock) {
     this.tables = tables;
     this.log = log;
-    this.clock = clock;
+    this.clock = new Timers(clock);
   }
 
   /**
@@ -122,6 +122,8 @@ export class Prober {
     this.entries.clear();
     for (const stack of this.stacks.values()) stack.close();
     this.stacks.clear();
+    // Also those of connections that a server had not ended yet.
+    this.clock.cancelAll();
   }
 
   private add(key: string, target: Target, serving: boolean): void {

@@ -62,11 +62,13 @@ async function probeOver(seed: number): Promise<{ outcome: Outcome; hurt: number
     }
   });
   far.start();
+  let cancel = (): void => undefined;
   const outcome = await new Promise<Outcome>((resolve) => {
-    startProbe(stack, realClock, { probe: PROBE, backend: PEER_ADDRESS, header: true }, resolve);
+    cancel = startProbe(stack, realClock, { probe: PROBE, backend: PEER_ADDRESS, header: true }, resolve);
   });
   const { read, write } = line.lines;
   const hurt = [read, write].reduce((sum, each) => sum + each.lost + each.corrupted + each.reordered, 0);
+  cancel();
   stack.close();
   pump.close();
   line.close();
