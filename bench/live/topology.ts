@@ -108,7 +108,7 @@ stream {
 }
 `;
 
-/** Networks 10.(10+n).0.0/16 and 10.(200+n).0.0/16, so that gateways can stand side by side. */
+/** Networks 10.(10+n).0.0/16 and 10.(200+n).0.0/16: clients tell gateways that stand side by side apart. */
 const lab = (client: string, server: string, n: number): string => `
 virtualNetworks:
   consumer${n}:
@@ -212,7 +212,7 @@ export class LiveTopology {
     const source = fileURLToPath(new URL('../../../bench/live/peer.c', import.meta.url));
     execFileSync('cc', ['-O2', '-pthread', '-o', this.peer, source]);
     this.link();
-    await this.startServers();
+    await this.startServers(this.server);
     for (const [n, gateway] of gateways.entries()) await this.startGateway(gateway, n);
     this.startNftables();
     await this.startHaproxy();
@@ -250,9 +250,9 @@ export class LiveTopology {
     execFileSync('ip', ['netns', 'exec', space, 'sh', '-c', `echo '${value}' > /proc/sys/${name}`]);
   }
 
-  private async startServers(): Promise<void> {
-    await this.spaces.spawn(this.server, this.peer, 'server', String(PEER)).line();
-    await settled(this.spawnNginx(this.server, 'server', nginxServer));
+  private async startServers(space: string): Promise<void> {
+    await this.spaces.spawn(space, this.peer, 'server', String(PEER)).line();
+    await settled(this.spawnNginx(space, `server-${space}`, nginxServer));
   }
 
   private spawnNginx(space: string, name: string, configuration: (folder: string) => string): Running {
@@ -271,7 +271,13 @@ export class LiveTopology {
 
   private async startGateway({ name, command }: Gateway, n: number): Promise<void> {
     const file = path.join(this.folder, `${name}.yaml`);
-    writeFileSync(file, lab(this.client, this.server, n));
+    // A namespace takes one gateway's provider network: further ones have servers of their own, which are the same.
+    const server = n === 0 ? this.server : this.spaces.add();
+    if (n > 0) {
+      ip('-n', server, 'link', 'set', 'lo', 'up');
+      await this.startServers(server);
+    }
+    writeFileSync(file, lab(this.client, server, n));
     const up = [...command, 'up', file, '--json', '--run-dir', this.folder];
     const gateway = this.run(this.middle, process.execPath, ...up);
     while (!(await gateway.line()).includes('"msg":"ready"')) continue;

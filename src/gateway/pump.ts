@@ -6,7 +6,9 @@
  *   read, translated and written before the next one is read, so the slots are free again each time.
  * - A device says when packets wait (level-triggered). It is then read until a burst is not full, at most `MAX_BURSTS`
  *   times, so that one busy device does not starve the others; what still waits is told again in the next turn of the
- *   event loop. Nothing runs while nothing waits.
+ *   event loop. Nothing runs while nothing waits, but for a wait of microseconds where answers come that soon
+ *   (patience.ts).
+ * - Large packets come in smaller bursts, so that what was read is still in the processor's cache when it is written.
  * - What the translator gives is grouped by device, in its order, and written with one call a device. A device that is
  *   full is asked again a few times, since the kernel may be emptying it on another processor; what it does not take
  *   then is a counted loss, as in any router.
@@ -14,12 +16,14 @@
  *   headers wait for their acknowledgment, slowly while there are only flows.
  * - A packet of the provider's side goes to the device whose network has its NAT address; NAT addresses are unique.
  */
+import { availableParallelism } from 'node:os';
 import { GONE, HEADROOM, MAX_BURST, type PacketDevice, SUPER_PACKET } from '../device/device.js';
 import { TO_CONSUMER } from '../packet/outbox.js';
 import { drop } from '../packet/verdict.js';
 import type { TranslatorOptions } from '../translate/options.js';
 import type { Topology } from '../translate/topology.js';
 import { Translator } from '../translate/translator.js';
+import { Patience } from './patience.js';
 import { PROBE_ADDRESS } from './probes/tcp-stack.js';
 import * as ipv4 from '../wire/ipv4.js';
 import { clear, HEADER as VNET_HEADER, needsChecksum } from '../wire/virtio-net.js';
@@ -63,12 +67,23 @@ interface Lane extends Port {
   readonly offsets: Int32Array;
   readonly lengths: Int32Array;
   count: number;
+  /** Packets that the next burst may have. */
+  most: number;
 }
 
 const SLOT = HEADROOM + SUPER_PACKET + 1;
 const SCRATCH_OCTETS = 1 << 20;
 /** Room for a packet of the gateway's own, behind the scratch. */
 const OWN_OCTETS = 1500;
+/** Octets above which a packet is one of a transfer: 16 super-packets are as much as a processor's own cache holds. */
+const LARGE = 4096;
+const LARGE_BURST = 16;
+/** The longest wait for the next packet, where there is another processor for who sends it. */
+const MAX_WAIT_MS = availableParallelism() > 1 ? 0.06 : 0;
+/** A wait in which packets come gives the event loop its turn after this, */
+const TURN_MS = 2;
+/** and whatever the clock says after so many rounds. */
+const MAX_ROUNDS = 4096;
 /** Bursts read from a device in one turn of the event loop. */
 const MAX_BURSTS = 16;
 /** Calls without progress after which a full device loses packets. */
@@ -91,6 +106,7 @@ export class Pump {
   /** Lanes with NAT addresses. */
   private providers: Lane[] = [];
   private readonly clock: () => number;
+  private readonly patience: Patience;
   private readonly onGone: (port: Port) => void;
   private timer: NodeJS.Timeout | null = null;
   private periodMs = 0;
@@ -105,12 +121,14 @@ export class Pump {
   /**
    * @param onGone told once of each device that was removed under us
    * @param clock monotonic milliseconds
+   * @param patience how long to stay for the next packet
    */
   constructor(
     topology: Topology,
     options: Partial<TranslatorOptions>,
     onGone: (port: Port) => void,
     clock: () => number = () => performance.now(),
+    patience = new Patience(MAX_WAIT_MS),
   ) {
     const scratch = MAX_BURST * SLOT;
     // Pages of slots that no super-packet ever fills are never touched, and take no memory.
@@ -118,6 +136,7 @@ export class Pump {
     for (let i = 0; i < MAX_BURST; i++) this.slots[i] = i * SLOT + HEADROOM;
     this.translator = new Translator(topology, this.slab, scratch, scratch + SCRATCH_OCTETS, options);
     this.clock = clock;
+    this.patience = patience;
     this.onGone = onGone;
     this.translator.start(clock());
   }
@@ -148,6 +167,7 @@ export class Pump {
       offsets: new Int32Array(capacity),
       lengths: new Int32Array(capacity),
       count: 0,
+      most: MAX_BURST,
     };
     this.lanes.push(lane);
     this.index();
@@ -190,17 +210,51 @@ export class Pump {
 
   /** Packets wait at a device. */
   private serve(lane: Lane): void {
+    const { patience } = this;
+    patience.woke(this.clock());
+    let n = 0;
     for (let burst = 0; burst < MAX_BURSTS && !this.closed; burst++) {
-      const n = lane.device.read(this.slab, this.slots, SUPER_PACKET, this.lengths, MAX_BURST);
-      if (n === GONE) {
-        this.lose(lane);
-        break;
-      }
-      if (n <= 0) break;
-      this.burst(lane, n);
-      if (n < MAX_BURST) break;
+      const { most } = lane;
+      const got = this.take(lane);
+      if (got > 0) n = got;
+      if (got < most) break;
     }
+    if (patience.waitMs > 0 && this.isTalk(n)) this.stay();
+    patience.left(this.clock());
     this.arm();
+  }
+
+  /** Reads a burst and moves it. @returns its packets; 0: nothing waited, or the device is gone */
+  private take(lane: Lane): number {
+    const n = lane.device.read(this.slab, this.slots, SUPER_PACKET, this.lengths, lane.most);
+    if (n === GONE) this.lose(lane);
+    if (n <= 0) return 0;
+    lane.most = this.lengths[n - 1]! > LARGE ? LARGE_BURST : MAX_BURST;
+    this.burst(lane, n);
+    return n;
+  }
+
+  /** Whether the last burst is of one conversation, not of a transfer or of many: the next packet is worth waiting for. */
+  private isTalk(n: number): boolean {
+    return n === 1 && this.lengths[0]! <= LARGE;
+  }
+
+  /** Asks all devices in turn until nothing has come for as long as it pays, or there is more to do. */
+  private stay(): void {
+    const { lanes, patience } = this;
+    const began = this.clock();
+    let since = began;
+    for (let round = 0; round < MAX_ROUNDS && !this.closed; round++) {
+      for (let k = 0; k < lanes.length; k++) {
+        const n = this.take(lanes[k]!);
+        if (n === 0) continue;
+        if (!this.isTalk(n)) return;
+        since = this.clock();
+        patience.met(since);
+      }
+      const now = this.clock();
+      if (!patience.goesOn(since, now) || now - began > TURN_MS) return;
+    }
   }
 
   private burst(lane: Lane, n: number): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GONE } from '../../../src/device/device.js';
+import { Patience } from '../../../src/gateway/patience.js';
 import { Pump, type Port } from '../../../src/gateway/pump.js';
 import { datagram, faults, segment } from '../../support/dissect.js';
 import { address, endpoint, link, rule, topology } from '../../support/bench.js';
@@ -35,6 +36,7 @@ describe('gateway: the pump', () => {
       { maxFlows: 4096 },
       (port) => gone.push(port),
       () => now,
+      new Patience(0),
     );
     [red, blue, provider] = [new ScriptedDevice('red'), new ScriptedDevice('blue'), new ScriptedDevice('provider')];
     pump.add(red, 0, NONE);
@@ -74,6 +76,89 @@ describe('gateway: the pump', () => {
     assert.equal(red.reads, 17, 'a burst that is not full is the last');
     assert.equal(provider.written.length, 64 * 16 + 10);
     assert.equal(payloads(provider).at(-1), `request ${64 * 16 + 9}`);
+  });
+
+  it('takes fewer packets at a time when they are large, and all again when they are small', () => {
+    const large = (n: number): Buffer =>
+      udpPacket({ src: CLIENT, dst: ENDPOINT, sport: 5000, dport: 53, payload: `${n} `.padEnd(5000, '.') });
+    red.give(...Array.from({ length: 64 + 32 }, (_, n) => large(n)));
+    assert.deepEqual(provider.calls, [64, 16, 16]);
+    red.give(...Array.from({ length: 16 + 64 }, (_, n) => request(n)));
+    assert.deepEqual(provider.calls.slice(3), [16, 64]);
+    assert.equal(provider.written.length, 176);
+  });
+
+  describe('waiting for the next packet', () => {
+    /** Each look at the clock finds it a microsecond on. */
+    const ticking = (): number => (now += 0.001);
+
+    beforeEach(() => {
+      pump.close();
+      const all = topology(link({ endpoints: [endpoint({ linkId: 7 })] }));
+      pump = new Pump(all, { maxFlows: 4096 }, (port) => gone.push(port), ticking, new Patience(0.06));
+      [red, provider] = [new ScriptedDevice('red'), new ScriptedDevice('provider')];
+      pump.add(red, 0, NONE);
+      pump.add(provider, -1, NAT);
+    });
+
+    const talk = (): void => {
+      for (let i = 0; i < 5; i++) red.give(request(i));
+    };
+
+    it('asks all devices for a while when packets come soon after one another', () => {
+      red.give(request(0));
+      const asked = [provider.reads];
+      talk();
+      asked.push(provider.reads);
+      assert.ok(asked[0] === 0 && asked[1]! > 5, `${asked.join()}: at first nothing is known yet`);
+      const from = now;
+      red.give(request(6));
+      assert.ok(now - from > 0.06 && now - from < 0.1, `${now - from} ms`);
+    });
+
+    it('moves what comes meanwhile, without being told of it', () => {
+      talk();
+      const { src, sport } = datagram(provider.written[0]!.packet);
+      provider.started = false;
+      provider.give(udpPacket({ src: BACKEND, dst: src, sport: 53, dport: sport, payload: 'the answer' }));
+      assert.deepEqual(payloads(red), []);
+      red.give(request(7));
+      assert.deepEqual(payloads(red), ['the answer']);
+    });
+
+    it('goes back to the event loop at once after a transfer, and after a pause that ends a conversation', () => {
+      talk();
+      const quiet = (act: () => void): void => {
+        const before = provider.reads;
+        act();
+        assert.equal(provider.reads, before);
+      };
+      quiet(() => {
+        red.give(request(1), request(2), request(3));
+      });
+      quiet(() => {
+        for (let i = 0; i < 4; i++) {
+          now += 1000;
+          red.give(request(1), request(2), request(3));
+        }
+        now += 1000;
+        red.give(request(4));
+      });
+    });
+
+    it('gives the event loop its turn when packets never end', () => {
+      talk();
+      const from = now;
+      const again = request(1);
+      red.read = (slab, offsets, _size, lengths) => {
+        again.copy(slab, offsets[0]);
+        lengths[0] = again.length;
+        return 1;
+      };
+      red.turn();
+      red.give(request(8));
+      assert.ok(now - from < 10, `${now - from} ms`);
+    });
   });
 
   it('asks a full device again a few times, then counts what it did not take', () => {
