@@ -85,7 +85,7 @@ print(sent)
 `;
 
 describe('limits, with real kernels', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const spaces = new Namespaces();
   let folder = '';
   let gateway: GatewayProcess | null = null;
