@@ -195,6 +195,20 @@ describe('gateway: a tap', () => {
     assert.equal((await read(reader)).length, outs + 2, 'the error on both sides');
   });
 
+  it('tells the sides of a network apart that has both', async () => {
+    const both = new ScriptedDevice('both');
+    const one = new Pump(topology(link({ endpoints: [endpoint()] })), { maxFlows: 64 }, () => undefined);
+    one.add(both, 0, Int32Array.of(address(NAT)));
+    const reader = new Reader();
+    new Taps(one, () => 'both').add({ ...ALL, port: 5000 }, reader);
+    both.give(request());
+    const { src, sport } = datagram(both.written[0]!.packet);
+    both.give(udpPacket({ src: BACKEND, dst: src, sport: 53, dport: sport, payload: 'answer' }));
+    one.close();
+    // The provider's side of the flow has not that port.
+    assert.equal((await read(reader)).length, 4);
+  });
+
   it('keeps of each packet so many octets', async () => {
     const reader = new Reader();
     taps.add({ snapLength: 96 }, reader);
