@@ -37,6 +37,10 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   try {
     if (managed === null) failure = await followLab(lab, log, gateway, ended);
     else {
+      // Unheard it would end the process.
+      process.on('SIGHUP', () =>
+        log.warn('the resources are those of the state; the lab file is read at the next start'),
+      );
       await managed.serve(gateway);
       failure = await ended;
     }

@@ -347,7 +347,7 @@ describe('the management interface with a token', function () {
 
 describe('culvert serve: the command', function () {
   this.timeout(30_000);
-  const command = path.join(repositoryRoot, 'dist', 'src', 'cli', 'main.js');
+  const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
   let folder = '';
 
   before(() => {

@@ -256,6 +256,12 @@ describe('culvert up, managed by @azure/arm-network', function () {
     await refused(client(RED).virtualNetworks.get(GROUP, name), 404, 'ResourceNotFound', /was not found/);
   });
 
+  it('says that the lab file is not what counts, when it is told to take it again', async () => {
+    gateway.signal('SIGHUP');
+    await gateway.logged('the resources are those of the state; the lab file is read at the next start');
+    assert.match(await whose(RED), /^LINKID/);
+  });
+
   it('goes on after a kill with the same connections and LINKIDs', async () => {
     const before = await connectionOf(RED);
     gateway.signal('SIGKILL');
