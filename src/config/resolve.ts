@@ -3,7 +3,9 @@
  * in. What cannot be read becomes -1 or stays a dangling name (see service/resources.ts) and is reported once, here.
  */
 import { checkAddressText, checkCidrText } from '../service/addresses.js';
-import { createAlias } from '../service/alias.js';
+import { createAlias, parseAlias } from '../service/alias.js';
+import { keyOf, parseResourceId } from '../service/arm/resource-id.js';
+import type { DocumentType } from '../service/arm/resource-id.js';
 import { checkLinkIdentifier, drawLinkIdentifier, linkIdentifierInUse } from '../service/link-identifier.js';
 import { warning } from '../service/problem.js';
 import type { PropertyPath } from '../service/problem.js';
@@ -38,11 +40,44 @@ class Resolver {
   readonly #shape: LabShape;
   readonly #findings: Findings;
   readonly #seed: number;
+  readonly #ids = new Map<string, string>();
+  readonly #aliases = new Set<string>();
 
   constructor(shape: LabShape, findings: Findings) {
     this.#shape = shape;
     this.#findings = findings;
     this.#seed = shape.translation.seed;
+  }
+
+  /** An id that the file gives, with the subscription in it. */
+  #id(
+    section: DocumentType,
+    name: string,
+    text: string | undefined,
+  ): { readonly id?: string; readonly subscription?: string } {
+    if (text === undefined) return {};
+    const path = [section, name, 'id'];
+    const id = parseResourceId(text);
+    if (id?.type !== section || id.part !== null) {
+      const form = `/subscriptions/S/resourceGroups/G/providers/Microsoft.Network/${section}/NAME`;
+      this.#findings.error('CONFIG_VALUE', `'${text}' is no id of this resource: write ${form}`, path);
+      return {};
+    }
+    const twin = this.#ids.get(keyOf(text));
+    if (twin !== undefined) this.#findings.error('CONFIG_NAME', `'${twin}' has this id too`, path);
+    this.#ids.set(keyOf(text), name);
+    return { id: text, subscription: id.subscription };
+  }
+
+  #alias(text: string, path: PropertyPath): string {
+    if (parseAlias(text) === null) {
+      const what = `'${text}' is no alias: it has the form prefix.GUID.location.azure.privatelinkservice`;
+      this.#findings.error('CONFIG_VALUE', what, path);
+    }
+    const twin = this.#aliases.has(keyOf(text));
+    if (twin) this.#findings.error('CONFIG_VALUE', `'${text}' is the alias of another service too`, path);
+    this.#aliases.add(keyOf(text));
+    return text;
   }
 
   #address(text: string, path: PropertyPath): number {
@@ -108,8 +143,14 @@ class Resolver {
         networkSecurityGroup: group ?? null,
       };
     });
+    const { subscription = shape.subscription, ...identified } = this.#id('virtualNetworks', name, shape.id);
+    if (keyOf(subscription) !== keyOf(shape.subscription)) {
+      const what = `the id is of subscription '${subscription}', the network of '${shape.subscription}'`;
+      this.#findings.error('CONFIG_VALUE', what, [...path, 'id']);
+    }
     return {
       name,
+      ...identified,
       subscription: shape.subscription,
       location: shape.location,
       addressSpace: shape.addressSpace.map((text, index) => this.#cidr(text, [...path, 'addressSpace', index])),
@@ -133,8 +174,10 @@ class Resolver {
         this.#findings.error('CONFIG_NAME', `another rule is named '${rule.name}' too`, [...at, 'name']);
       return { ...rule, probe: rule.probe ?? null };
     });
+    const { id } = this.#id('loadBalancers', name, shape.id);
     return {
       name,
+      ...(id === undefined ? {} : { id }),
       virtualNetwork: shape.virtualNetwork,
       sku: shape.sku,
       frontends: mapOf(shape.frontends, (frontend, text) => this.#address(text, [...path, 'frontends', frontend])),
@@ -164,8 +207,12 @@ class Resolver {
         : this.#pair(target, ['load balancer', 'frontend'], balancers, frontendsOf, frontendPath);
     return {
       name,
-      alias: createAlias(name, location, this.#seed),
+      alias:
+        shape.alias === undefined
+          ? createAlias(name, location, this.#seed)
+          : this.#alias(shape.alias, [...path, 'alias']),
       subscription: network?.subscription ?? '',
+      ...this.#id('privateLinkServices', name, shape.id),
       location,
       virtualNetwork,
       ipConfigurations: this.#addresses(shape.ipConfigurations, [...path, 'ipConfigurations']),
@@ -217,7 +264,11 @@ class Resolver {
       this.#reference('private link service', shape.privateLinkService, [...services.keys()], servicePath);
       const network = networks.get(virtualNetwork);
       const service = services.get(shape.privateLinkService);
-      const subscription = network?.subscription ?? '';
+      const { subscription = network?.subscription ?? '', ...identified } = this.#id(
+        'privateEndpoints',
+        name,
+        shape.id,
+      );
       const status = shape.status ?? (service === undefined ? 'Pending' : initialStatus(service, subscription));
       if (shape.status === undefined && service !== undefined && network !== undefined && status === 'Pending') {
         const what =
@@ -227,6 +278,7 @@ class Resolver {
       }
       return {
         name,
+        ...identified,
         subscription,
         location: network?.location ?? 'local',
         virtualNetwork,
@@ -292,9 +344,10 @@ class Resolver {
     this.#distinctNames();
     const subscriptions = this.#subscriptions();
     this.#subscriptionReferences([...subscriptions.keys()]);
-    const networkSecurityGroups = mapOf(this.#shape.networkSecurityGroups, (name, shape): NetworkSecurityGroup =>
-      resolveSecurityGroup(name, shape, this.#findings),
-    );
+    const networkSecurityGroups = mapOf(this.#shape.networkSecurityGroups, (name, shape): NetworkSecurityGroup => {
+      const { id } = this.#id('networkSecurityGroups', name, shape.id);
+      return { ...resolveSecurityGroup(name, shape, this.#findings), ...(id === undefined ? {} : { id }) };
+    });
     const virtualNetworks = mapOf(this.#shape.virtualNetworks, (name, shape) => this.#virtualNetwork(name, shape));
     const loadBalancers = mapOf(this.#shape.loadBalancers, (name, shape) => this.#loadBalancer(name, shape));
     const privateLinkServices = mapOf(this.#shape.privateLinkServices, (name, shape) =>

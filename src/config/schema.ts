@@ -20,6 +20,11 @@ const seconds = (description: string): z.ZodOptional<z.ZodNumber> =>
     .meta({ minimum: 0, maximum: 31_536_000, description: `${description} In seconds.` })
     .optional();
 
+const resourceId = z
+  .string()
+  .meta({ description: 'Its id on the management interface; absent: its name in the resource group culvert.' })
+  .optional();
+
 const subscription = z
   .strictObject({
     features: z.array(z.string()).default([]).meta({ description: 'Registered feature flags.' }),
@@ -40,6 +45,7 @@ const subnet = z.union([
 ]);
 
 const virtualNetwork = z.strictObject({
+  id: resourceId,
   subscription: z.string().default('default').meta({ description: 'The subscription that owns the network.' }),
   location: z
     .string()
@@ -81,7 +87,7 @@ const securityRule = z.strictObject({
   destinationPortRanges: z.array(portRange).optional(),
 });
 
-const networkSecurityGroup = z.strictObject({ securityRules: z.array(securityRule).default([]) });
+const networkSecurityGroup = z.strictObject({ id: resourceId, securityRules: z.array(securityRule).default([]) });
 
 const gateway = z.strictObject({
   metricsPort: whole(0, 65535, 'Port on 127.0.0.1 for /metrics and /healthz; 0: any free one.').optional(),
@@ -130,6 +136,7 @@ const rule = z.strictObject({
 });
 
 const loadBalancer = z.strictObject({
+  id: resourceId,
   virtualNetwork: z.string(),
   sku: z.enum(['Basic', 'Standard', 'Gateway']).default('Standard'),
   frontends: named(address),
@@ -152,6 +159,11 @@ const proxyProtocol = z.strictObject({
 });
 
 const privateLinkService = z.strictObject({
+  id: resourceId,
+  alias: z
+    .string()
+    .optional()
+    .meta({ description: 'prefix.GUID.location.azure.privatelinkservice; absent: made from the seed.' }),
   subnet: z.string().meta({ description: 'network/subnet of the primary NAT address.' }),
   ipConfigurations: z.array(address).meta({ description: 'NAT addresses, the primary one first.' }),
   loadBalancerFrontend: z.string().optional().meta({ description: 'load-balancer/frontend.' }),
@@ -168,6 +180,7 @@ const privateLinkService = z.strictObject({
 });
 
 const privateEndpoint = z.strictObject({
+  id: resourceId,
   subnet: z.string().meta({ description: 'network/subnet.' }),
   address,
   privateLinkService: z.string(),

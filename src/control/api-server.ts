@@ -10,6 +10,7 @@ import type { Answer } from './answer.js';
 import { conflictAnswer, HttpError, httpErrorAnswer, refusalAnswer } from './answer.js';
 import { checkApiVersion } from './api-version.js';
 import type { Call, Handler } from './call.js';
+import { culvertRoutes } from './culvert-routes.js';
 import type { ResourceManager } from './manager.js';
 import { networkRoutes } from './network-routes.js';
 import { Operations } from './operations.js';
@@ -33,11 +34,14 @@ export interface ApiOptions {
   readonly operationMs?: number | undefined;
 }
 
+/** Of requests to routes of our own, which have many resources in one. */
+const MAX_OWN_BODY_OCTETS = 16 << 20;
+
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/i;
 
 export const isLoopback = (host: string): boolean => LOOPBACK.test(host);
 
-const router = new Router<Handler>([...networkRoutes, ...subscriptionRoutes]);
+const router = new Router<Handler>([...networkRoutes, ...subscriptionRoutes, ...culvertRoutes]);
 
 /** Every route, for the documentation and its test. */
 export const { routes } = router;
@@ -156,7 +160,7 @@ export class ApiServer {
     const call: Call = {
       params: found.params,
       query,
-      body: await readBody(request),
+      body: await readBody(request, path[0] === 'culvert' ? MAX_OWN_BODY_OCTETS : undefined),
       ifMatch: request.headers['if-match'],
       ifNoneMatch: request.headers['if-none-match'],
       origin: `${this.options.certificate === undefined ? 'http' : 'https'}://${host}`,

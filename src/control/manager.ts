@@ -77,6 +77,19 @@ export class ResourceManager {
     return result;
   }
 
+  /**
+   * What a change would come to, without making it.
+   * @throws Refusal, CulvertError as the change would
+   */
+  preview(plan: (documents: Documents) => Change): Promise<Pick<Committed, 'change' | 'warnings'>> {
+    return this.last.then(() => {
+      const change = plan(this.current);
+      const judged = judge(this.current, change);
+      this.runtime?.check(labOf(judged, this.base));
+      return { change, warnings: judged.warnings };
+    });
+  }
+
   private async make(plan: (documents: Documents) => Change): Promise<Committed> {
     const before = this.current;
     const change = plan(before);

@@ -37,18 +37,18 @@ function segmentOf(encoded: string): string {
  * The JSON of a request, or undefined if it has no body.
  * @throws HttpError RequestEntityTooLarge, UnsupportedMediaType, InvalidRequestContent
  */
-export async function readBody(request: IncomingMessage): Promise<unknown> {
+export async function readBody(request: IncomingMessage, maxOctets = MAX_BODY_OCTETS): Promise<unknown> {
   const tooLarge = new HttpError(
     413,
     'RequestEntityTooLarge',
-    `The request content is too large: at most ${String(MAX_BODY_OCTETS)} octets are read.`,
+    `The request content is too large: at most ${String(maxOctets)} octets are read.`,
   );
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_OCTETS) throw tooLarge;
+  if (Number(request.headers['content-length'] ?? 0) > maxOctets) throw tooLarge;
   const chunks: Buffer[] = [];
   let octets = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     octets += chunk.length;
-    if (octets > MAX_BODY_OCTETS) throw tooLarge;
+    if (octets > maxOctets) throw tooLarge;
     chunks.push(chunk);
   }
   if (octets === 0) return undefined;

@@ -12,7 +12,7 @@ const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10
 const path = ['destinationIPAddress'];
 
 /** Azure's 10 Gbit/s for each service instance. */
-const defaultBandwidthInMbps = 10_000;
+export const defaultBandwidthInMbps = 10_000;
 const maxBandwidthInMbps = 100_000;
 const BITS_PER_MEGABIT = 1_000_000;
 

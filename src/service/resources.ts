@@ -7,6 +7,11 @@
 import type { Distribution, ProxySpec } from '../translate/topology.js';
 import type { Cidr } from '../wire/address.js';
 
+interface Identified {
+  /** On the management interface, where a lab file says it. */
+  readonly id?: string;
+}
+
 export interface Subscription {
   readonly name: string;
   /** Registered feature flags, for example `Microsoft.Network/AllowPrivateLinkserviceUDR`. */
@@ -32,7 +37,7 @@ export interface SecurityRule {
   readonly destinationPortRanges: readonly string[];
 }
 
-export interface NetworkSecurityGroup {
+export interface NetworkSecurityGroup extends Identified {
   readonly name: string;
   readonly securityRules: readonly SecurityRule[];
 }
@@ -46,7 +51,7 @@ export interface Subnet {
   readonly networkSecurityGroup: string | null;
 }
 
-export interface VirtualNetwork {
+export interface VirtualNetwork extends Identified {
   readonly name: string;
   readonly subscription: string;
   readonly location: string;
@@ -82,7 +87,7 @@ export interface LoadBalancingRule {
   readonly probe: string | null;
 }
 
-export interface LoadBalancer {
+export interface LoadBalancer extends Identified {
   readonly name: string;
   readonly virtualNetwork: string;
   readonly sku: 'Basic' | 'Standard' | 'Gateway';
@@ -97,7 +102,7 @@ export interface FrontendReference {
   readonly frontend: string;
 }
 
-export interface PrivateLinkService {
+export interface PrivateLinkService extends Identified {
   readonly name: string;
   /** `prefix.GUID.location.azure.privatelinkservice`. */
   readonly alias: string;
@@ -123,7 +128,7 @@ export interface PrivateLinkService {
 
 export type ConnectionStatus = 'Pending' | 'Approved' | 'Rejected' | 'Disconnected';
 
-export interface PrivateEndpoint {
+export interface PrivateEndpoint extends Identified {
   readonly name: string;
   readonly subscription: string;
   readonly location: string;

@@ -4,14 +4,21 @@
  */
 import { formatAddress, formatCidr } from '../../wire/address.js';
 import { subnetOf } from '../addresses.js';
-import type { LoadBalancer, PrivateEndpoint, PrivateLinkService, ResourceModel, VirtualNetwork } from '../resources.js';
+import type {
+  LoadBalancer,
+  NetworkSecurityGroup,
+  PrivateEndpoint,
+  PrivateLinkService,
+  ResourceModel,
+  VirtualNetwork,
+} from '../resources.js';
 import { connectionType, resourceType } from './documents.js';
 import type { ArmDocument, Draw } from './documents.js';
 import { featureDocument, groupDocument } from './manage.js';
 import { systemInterface } from './network-interface.js';
 import { endpointConfiguration } from './private-endpoint.js';
 import { newEtag, without, withoutNulls } from './request.js';
-import { formatResourceId } from './resource-id.js';
+import { formatResourceId, keyOf, lastName } from './resource-id.js';
 import type { DocumentType } from './resource-id.js';
 import { deviceTag, hostTag, mtuTag, namespaceTag } from './tags.js';
 
@@ -30,10 +37,22 @@ class Writer {
   readonly documents: ArmDocument[] = [];
   readonly #model: ResourceModel;
   readonly #draw: Draw;
+  /** Those that the lab file gives, by type and name. */
+  readonly #ids = new Map<string, string>();
 
   constructor(model: ResourceModel, draw: Draw) {
     this.#model = model;
     this.#draw = draw;
+    const sections = [
+      ['virtualNetworks', model.virtualNetworks],
+      ['networkSecurityGroups', model.networkSecurityGroups],
+      ['loadBalancers', model.loadBalancers],
+      ['privateLinkServices', model.privateLinkServices],
+      ['privateEndpoints', model.privateEndpoints],
+    ] as const;
+    for (const [type, resources] of sections) {
+      for (const { name, id } of resources.values()) if (id !== undefined) this.#ids.set(`${type}/${name}`, id);
+    }
   }
 
   id(
@@ -42,7 +61,9 @@ class Writer {
     name: string,
     part: { type: string; name: string } | null = null,
   ): string {
-    return formatResourceId({ subscription, resourceGroup: labGroup, type, name, part });
+    const own = this.#ids.get(`${type}/${name}`);
+    if (own === undefined) return formatResourceId({ subscription, resourceGroup: labGroup, type, name, part });
+    return part === null ? own : `${own}/${part.type}/${part.name}`;
   }
 
   #add(
@@ -51,9 +72,10 @@ class Writer {
     name: string,
     rest: Partial<ArmDocument> & { properties: object },
   ): ArmDocument {
+    const id = rest.id ?? this.id(type, subscription, name);
     const document = {
-      id: this.id(type, subscription, name),
-      name,
+      id,
+      name: lastName(id),
       type: resourceType(type),
       etag: newEtag(this.#draw),
       ...rest,
@@ -61,6 +83,11 @@ class Writer {
     };
     this.documents.push(document);
     return document;
+  }
+
+  /** Id of an interface in the resource group of another resource. */
+  #beside(id: string, name: string): string {
+    return `${id.split('/').slice(0, 7).join('/')}/networkInterfaces/${name}`;
   }
 
   #networkOf(name: string): VirtualNetwork {
@@ -91,15 +118,16 @@ class Writer {
     }
   }
 
+  /** The groups of all that has been written. */
   groups(): void {
-    const locations = new Map<string, string>();
-    for (const { subscription, location } of this.#model.virtualNetworks.values()) {
-      if (!locations.has(subscription)) locations.set(subscription, location);
+    const locations = new Map<string, { id: string; location: string }>();
+    for (const { id, location } of this.documents) {
+      if (location === undefined) continue;
+      const group = id.split('/').slice(0, 5).join('/');
+      if (!locations.has(keyOf(group))) locations.set(keyOf(group), { id: group, location });
     }
-    for (const [subscription, location] of locations) {
-      this.documents.push(
-        groupDocument(`/subscriptions/${subscription}/resourceGroups/${labGroup}`, { location }, this.#draw),
-      );
+    for (const { id, location } of locations.values()) {
+      this.documents.push(groupDocument(id, { location }, this.#draw));
     }
   }
 
@@ -134,28 +162,33 @@ class Writer {
     });
   }
 
-  /** A group of a lab file has no subscription: it goes to each one whose networks name it. */
+  /** A group without an id has no subscription: it goes to each one whose networks name it. */
   securityGroups(): void {
-    const made = new Set<string>();
     for (const network of this.#model.virtualNetworks.values()) {
       for (const { networkSecurityGroup: name } of network.subnets.values()) {
         const group = this.#model.networkSecurityGroups.get(name ?? '');
-        if (group === undefined) continue;
-        const id = this.id('networkSecurityGroups', network.subscription, group.name);
-        if (made.has(id)) continue;
-        made.add(id);
-        this.#add('networkSecurityGroups', network.subscription, group.name, {
-          location: network.location,
-          properties: {
-            securityRules: group.securityRules.map((rule) => ({
-              name: rule.name,
-              id: `${id}/securityRules/${rule.name}`,
-              properties: { provisioningState: 'Succeeded', ...without(rule, 'name') },
-            })),
-          },
-        });
+        if (group !== undefined) this.#securityGroup(group, network.subscription, network.location);
       }
     }
+    const { location = 'local' } = [...this.#model.virtualNetworks.values()][0] ?? {};
+    for (const group of this.#model.networkSecurityGroups.values()) {
+      if (group.id !== undefined) this.#securityGroup(group, '', location);
+    }
+  }
+
+  #securityGroup(group: NetworkSecurityGroup, subscription: string, location: string): void {
+    const id = this.id('networkSecurityGroups', subscription, group.name);
+    if (this.documents.some((each) => each.id === id)) return;
+    this.#add('networkSecurityGroups', subscription, group.name, {
+      location,
+      properties: {
+        securityRules: group.securityRules.map((rule) => ({
+          name: rule.name,
+          id: `${id}/securityRules/${rule.name}`,
+          properties: { provisioningState: 'Succeeded', ...without(rule, 'name') },
+        })),
+      },
+    });
   }
 
   balancer(balancer: LoadBalancer): void {
@@ -216,11 +249,10 @@ class Writer {
     }
     for (const { network, address, pools: loadBalancerBackendAddressPools } of pools.values()) {
       const name = `${network.name}-${formatAddress(address).replaceAll('.', '-')}`;
-      const id = this.id('networkInterfaces', network.subscription, name, {
-        type: 'ipConfigurations',
-        name: 'ipconfig',
-      });
+      const nic = this.#beside(this.id('virtualNetworks', network.subscription, network.name), name);
+      const id = `${nic}/ipConfigurations/ipconfig`;
       this.#add('networkInterfaces', network.subscription, name, {
+        id: nic,
         location: network.location,
         properties: {
           ipConfigurations: [
@@ -248,7 +280,7 @@ class Writer {
         properties: { provisioningState: 'Succeeded', ...this.#at(network, address), primary: index === 0 },
       };
     });
-    const nic = this.id('networkInterfaces', subscription, `${name}.nic.${this.#draw.guid()}`);
+    const nic = this.#beside(id, `${lastName(id)}.nic.${this.#draw.guid()}`);
     const target =
       frontend === null
         ? { destinationIPAddress: formatAddress(service.destinationIPAddress ?? 0) }
@@ -298,7 +330,8 @@ class Writer {
     const serviceId = this.id('privateLinkServices', service.subscription, service.name);
     const { subscription, location, name } = endpoint;
     const subnet = this.#subnetId(network, endpoint.subnet);
-    const nic = this.id('networkInterfaces', subscription, `${name}.nic.${this.#draw.guid()}`);
+    const id = this.id('privateEndpoints', subscription, name);
+    const nic = this.#beside(id, `${lastName(id)}.nic.${this.#draw.guid()}`);
     const list = 'privateLinkServiceConnections';
     const document = this.#add('privateEndpoints', subscription, name, {
       location,
@@ -307,7 +340,7 @@ class Writer {
         [list]: [
           {
             name,
-            id: `${this.id('privateEndpoints', subscription, name)}/${list}/${name}`,
+            id: `${id}/${list}/${name}`,
             properties: { provisioningState: 'Succeeded', privateLinkServiceId: serviceId },
           },
         ],
@@ -317,7 +350,7 @@ class Writer {
     const own = { name: endpointConfiguration, address: formatAddress(endpoint.address), subnet: subnet.id };
     this.documents.push(systemInterface(document, 'privateEndpoint', nic, [own], this.#draw));
     if (endpoint.status === 'Disconnected') return;
-    const connection = `${name}.${this.#draw.guid()}`;
+    const connection = `${lastName(id)}.${this.#draw.guid()}`;
     this.documents.push({
       id: `${serviceId}/privateEndpointConnections/${connection}`,
       name: connection,
@@ -354,12 +387,12 @@ export function documentsOf(
 ): readonly ArmDocument[] {
   const writer = new Writer(model, draw);
   writer.features();
-  writer.groups();
   writer.securityGroups();
   for (const network of model.virtualNetworks.values()) writer.network(network, attachments.get(network.name));
   for (const balancer of model.loadBalancers.values()) writer.balancer(balancer);
   writer.backends();
   for (const service of model.privateLinkServices.values()) writer.service(service);
   for (const endpoint of model.privateEndpoints.values()) writer.endpoint(endpoint);
+  writer.groups();
   return writer.documents;
 }

@@ -200,9 +200,9 @@ function serviceOf(document: Typed<'privateLinkServices'>, findings: FindingSink
     loadBalancerFrontend:
       frontend === null ? null : { loadBalancer: documentKey(frontend), frontend: keyOf(frontend.part?.name ?? '') },
     destinationIPAddress: p.destinationIPAddress === undefined ? null : parseAddress(p.destinationIPAddress),
-    ...(p.bandwidthInMbps === undefined ? {} : { bandwidthInMbps: p.bandwidthInMbps }),
     proxy: resolveProxy({ enableProxyProtocol: p.enableProxyProtocol ?? false, proxyProtocol }, at, findings),
     idleTimeoutInSeconds: p.idleTimeoutInSeconds ?? defaultServiceIdleSeconds,
+    ...(p.bandwidthInMbps === undefined ? {} : { bandwidthInMbps: p.bandwidthInMbps }),
   };
 }
 

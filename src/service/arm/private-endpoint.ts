@@ -1,6 +1,6 @@
 /** Private endpoints: the request for a connection, and the end of one. */
 import { parseAlias } from '../alias.js';
-import { drawRandomLinkIdentifier } from '../link-identifier.js';
+import { checkLinkIdentifier, drawRandomLinkIdentifier, linkIdentifierInUse } from '../link-identifier.js';
 import { checkRequest, initialStatus } from '../visibility.js';
 import { Addresses } from './addresses.js';
 import { allOf, connectionType, documentOf } from './documents.js';
@@ -17,11 +17,20 @@ import type { Shapes } from './shapes.js';
 type Endpoint = Shapes['privateEndpoints'];
 type ServiceDocument = ArmDocument<Shapes['privateLinkServices']>;
 
-const wishesOf = (endpoint: Endpoint): { id: string; message: string; manual: boolean }[] =>
+interface Wish {
+  /** Of the service, or its alias. */
+  readonly id: string;
+  readonly message: string;
+  readonly linkIdentifier: string | undefined;
+  readonly manual: boolean;
+}
+
+const wishesOf = (endpoint: Endpoint): Wish[] =>
   (['privateLinkServiceConnections', 'manualPrivateLinkServiceConnections'] as const).flatMap((list) =>
     (endpoint[list] ?? []).map(({ properties }) => ({
       id: properties.privateLinkServiceId,
       message: properties.requestMessage ?? '',
+      linkIdentifier: properties.linkIdentifier,
       manual: list.startsWith('manual'),
     })),
   );
@@ -90,7 +99,7 @@ export function putPrivateEndpoint(request: PutRequest): Change {
   const outside = checkRequest({ ...audience, name: service.id }, consumer)[0];
   if (outside !== undefined) throw new Refusal(403, armCode(outside.code), outside.message, service.id);
   const status = initialStatus(audience, consumer);
-  return { put: [endpoint, nic, connectionFor(endpoint, service, status, wish.message, documents, draw)], remove: [] };
+  return { put: [endpoint, nic, connectionFor(endpoint, service, status, wish, documents, draw)], remove: [] };
 }
 
 /** Name of the one ipConfiguration of an endpoint's interface. */
@@ -146,17 +155,31 @@ function named(endpoint: Endpoint, id: string): Partial<Endpoint> {
   );
 }
 
+/** @throws Refusal for a LINKID that is none, or another connection's */
+function identifierFor({ linkIdentifier: asked }: Wish, documents: Documents, draw: Draw): string {
+  const owners = new Map(
+    allOf(documents, 'privateLinkServices/privateEndpointConnections').map((each) => [
+      each.properties.linkIdentifier,
+      each.id,
+    ]),
+  );
+  if (asked === undefined) return String(drawRandomLinkIdentifier(draw, (value) => owners.has(String(value))));
+  const value = /^[1-9]\d{0,9}$/.test(asked) ? Number(asked) : NaN;
+  const owner = owners.get(asked);
+  const fault = owner === undefined ? checkLinkIdentifier(value)[0] : linkIdentifierInUse(value, owner);
+  if (fault !== undefined) throw new Refusal(400, armCode(fault.code), fault.message, 'linkIdentifier');
+  return asked;
+}
+
 function connectionFor(
   endpoint: ArmDocument,
   service: ServiceDocument,
   status: string,
-  message: string,
+  wish: Wish,
   documents: Documents,
   draw: Draw,
 ): ArmDocument {
-  const taken = new Set(
-    allOf(documents, 'privateLinkServices/privateEndpointConnections').map((each) => each.properties.linkIdentifier),
-  );
+  const linkIdentifier = identifierFor(wish, documents, draw);
   const name = `${endpoint.name}.${draw.guid()}`;
   return {
     id: `${service.id}/privateEndpointConnections/${name}`,
@@ -167,10 +190,10 @@ function connectionFor(
       provisioningState: 'Succeeded',
       privateEndpoint: { id: endpoint.id },
       privateEndpointLocation: endpoint.location,
-      linkIdentifier: String(drawRandomLinkIdentifier(draw, (value) => taken.has(String(value)))),
+      linkIdentifier,
       privateLinkServiceConnectionState: {
         status,
-        description: status === 'Approved' ? 'Auto-approved' : message,
+        description: status === 'Approved' ? 'Auto-approved' : wish.message,
         actionsRequired: 'None',
       },
     },

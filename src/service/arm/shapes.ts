@@ -59,6 +59,8 @@ const endpointConnection = part(
   z.looseObject({
     privateLinkServiceId: z.string(),
     requestMessage: z.string().optional(),
+    /** Ours: the LINKID that a new connection shall have. */
+    linkIdentifier: z.string().optional(),
     privateLinkServiceConnectionState: connectionState.optional(),
   }),
 );

@@ -1,0 +1,144 @@
+/**
+ * Several changes made as one: each step is planned from the documents as the one before left them, and what all of them
+ * come to is judged once, so that no step has to be right without the next. A resource that a step leaves as it was is
+ * not touched: it keeps its etag.
+ */
+import { deleteResource, featureDocument, decideConnection, putResource } from './manage.js';
+import { applied } from './documents.js';
+import type { ArmDocument, Change, Documents, Draw } from './documents.js';
+import { connectionOf } from './private-endpoint.js';
+import { statusOf } from './private-link-service.js';
+import { formatResourceId, keyOf, parseResourceId, sameText } from './resource-id.js';
+import type { ResourceId } from './resource-id.js';
+import { refuse } from './refusal.js';
+import { withoutNulls } from './request.js';
+import { z } from 'zod';
+
+export const stepSchema = z.discriminatedUnion('op', [
+  z.strictObject({
+    op: z.literal('put'),
+    id: z.string(),
+    body: z.looseObject({}),
+    /** What the resource must still be: its etag, or '' if it must not be there. */
+    expect: z.string().optional(),
+  }),
+  z.strictObject({ op: z.literal('delete'), id: z.string(), expect: z.string().optional() }),
+  /** What its provider decides of an endpoint's connection. */
+  z.strictObject({
+    op: z.literal('decide'),
+    endpoint: z.string(),
+    status: z.enum(['Approved', 'Rejected', 'Disconnected']),
+  }),
+  z.strictObject({
+    op: z.literal('register'),
+    subscription: z.string().regex(/^[\w.()-]{1,100}$/),
+    feature: z.string(),
+  }),
+]);
+
+export type Step = z.output<typeof stepSchema>;
+
+export interface Effect {
+  readonly id: string;
+  readonly action: 'create' | 'change' | 'delete' | 'none';
+  /** Null: it was not there. */
+  readonly before: ArmDocument | null;
+  /** Null: it is gone. */
+  readonly after: ArmDocument | null;
+}
+
+/** What a document says, without what changes with every request. */
+const meaning = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(meaning);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([name, inner]) => name !== 'etag' && inner !== undefined)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, inner]) => [name, meaning(inner)]),
+  );
+};
+
+const means = (a: ArmDocument, b: ArmDocument): boolean => JSON.stringify(meaning(a)) === JSON.stringify(meaning(b));
+
+function idOf(text: string): ResourceId {
+  const id = parseResourceId(text);
+  if (id?.part === null) return id;
+  throw refuse(400, 'InvalidRequestFormat', `'${text}' is no id of a resource that can be changed here.`, text);
+}
+
+function checkExpected(step: { readonly expect?: string | undefined }, document: ArmDocument | undefined): void {
+  if (step.expect === undefined || step.expect === (document?.etag ?? '')) return;
+  const what = 'it has been changed, made or removed since the change was planned: plan anew';
+  throw refuse(412, 'PreconditionFailed', `${document?.id ?? 'A resource'}: ${what}.`, document?.id);
+}
+
+/** @throws Refusal */
+function changeOf(step: Step, documents: Documents, draw: Draw): { id: string; change: Change } {
+  switch (step.op) {
+    case 'put': {
+      const id = idOf(step.id);
+      const before = documents.get(keyOf(step.id));
+      checkExpected(step, before);
+      const body = withoutNulls(step.body) as Record<string, unknown>;
+      return { id: before?.id ?? step.id, change: putResource({ id, body, documents, draw }) };
+    }
+    case 'delete': {
+      const id = idOf(step.id);
+      checkExpected(step, documents.get(keyOf(step.id)));
+      return { id: step.id, change: deleteResource(id, documents, draw) };
+    }
+    case 'register': {
+      const [namespace = '', name = ''] = step.feature.split('/');
+      const id = `/subscriptions/${step.subscription}/providers/Microsoft.Features/providers/${namespace}/features/${name}`;
+      return { id, change: { put: [featureDocument(id, 'Registered', draw)], remove: [] } };
+    }
+    case 'decide': {
+      const connection = connectionOf(documents, step.endpoint);
+      if (connection === undefined) {
+        if (step.status === 'Disconnected') return { id: step.endpoint, change: { put: [], remove: [] } };
+        const what = `'${step.endpoint}' has no connection that could become ${step.status}: delete the endpoint first.`;
+        throw refuse(409, 'ConnectionNotFound', what, step.endpoint);
+      }
+      const { id } = connection;
+      if (sameText(statusOf(connection), step.status)) return { id, change: { put: [], remove: [] } };
+      if (step.status === 'Disconnected') return { id, change: { put: [], remove: [keyOf(id)] } };
+      const body = { properties: { privateLinkServiceConnectionState: { status: step.status } } };
+      return { id, change: decideConnection({ id: parseResourceId(id)!, body, documents, draw }) };
+    }
+  }
+}
+
+/** What the steps come to, one effect for each step. @throws Refusal of the first step that cannot be */
+export function runSteps(
+  steps: readonly Step[],
+  documents: Documents,
+  draw: Draw,
+): { readonly change: Change; readonly effects: readonly Effect[] } {
+  let working = documents;
+  const effects = steps.map((step): Effect => {
+    const { id, change } = changeOf(step, working, draw);
+    const put = change.put.filter((document) => {
+      const before = working.get(keyOf(document.id));
+      return before === undefined || !means(before, document);
+    });
+    const after = applied(working, { put, remove: change.remove });
+    const effect = effectOf(id, working.get(keyOf(id)) ?? null, after.get(keyOf(id)) ?? null);
+    working = after;
+    return effect;
+  });
+  const put = [...working].filter(([key, document]) => documents.get(key) !== document).map(([, document]) => document);
+  const remove = [...documents.keys()].filter((key) => !working.has(key));
+  return { change: { put, remove }, effects };
+}
+
+function effectOf(id: string, before: ArmDocument | null, after: ArmDocument | null): Effect {
+  if (before === after) return { id, action: 'none', before, after };
+  const action = before === null ? 'create' : after === null ? 'delete' : 'change';
+  return { id: formatted(after?.id ?? before?.id ?? id), action, before, after };
+}
+
+const formatted = (id: string): string => {
+  const parsed = parseResourceId(id);
+  return parsed === null ? id : formatResourceId(parsed);
+};
