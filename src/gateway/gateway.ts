@@ -318,7 +318,7 @@ export class Gateway {
     const { tables } = this.pump.translator;
     return labCapacity(this.lab, (service, { protocol, frontendPort }, backend) => {
       const rule = tables.links.find(({ name }) => name === service)?.rules.get((protocol << 16) | frontendPort);
-      return rule === undefined || !tables.isDown(rule, backend | 0);
+      return rule === undefined || tables.takesFlows(rule, backend | 0);
     });
   }
 

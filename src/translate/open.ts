@@ -5,6 +5,7 @@ import { drop } from '../packet/verdict.js';
 import { delta32, fold } from '../wire/checksum.js';
 import type { Core } from './core.js';
 import { permits } from './security.js';
+import type { Link, Rule } from './tables.js';
 
 const NOT_UNICAST = drop('not-unicast');
 const NO_ENDPOINT = drop('no-endpoint');
@@ -95,8 +96,7 @@ export function openFlow(
   r[at + F.IDLE_MS] = rule.idleMs;
   r[at + F.SEEN] = c.now | 0;
   const headerLength = state === F.SYN_SENT && endpoint.header !== null ? endpoint.header.octets.length : 0;
-  const policed = link.spec.destination === null ? 0 : F.POLICED;
-  r[at + F.STATUS] = state | policed | (rule.tcpReset ? F.RESET_ON_IDLE : 0) | (headerLength << F.HEADER_SHIFT);
+  r[at + F.STATUS] = state | termsOf(link, rule) | (headerLength << F.HEADER_SHIFT);
   flows.link(f);
   flows.wheel.set(f, c.now + c.limitMs(f));
   if (protocol === 17) {
@@ -107,16 +107,47 @@ export function openFlow(
   return f;
 }
 
+/** What a flow's status tells of its link and rule. */
+const termsOf = (link: Link, rule: Rule): number =>
+  (link.spec.destination === null ? 0 : F.POLICED) | (rule.tcpReset ? F.RESET_ON_IDLE : 0);
+
 /**
- * Ends a flow whose backend is down by its probes: what begins anew goes to another, by a flow of its own.
- * @returns whether it was
+ * The backend of a flow takes no new ones: it is down by its probes, or no rule leads there any more. What is not bound to
+ * it by an answer, UDP above all, goes elsewhere, by a flow of its own.
  */
-export function leftWhenDown(c: Core, f: number): boolean {
+export function hasLostBackend(c: Core, f: number): boolean {
   const { r, tables } = c;
   const at = f * F.STRIDE;
   const { link } = tables.endpoints[r[at + F.ENDPOINT]!]!;
   const rule = tables.rule(link, r[at + F.CONSUMER_SCOPE]! & 0xff, r[at + F.CONSUMER_PORTS]! & 0xffff);
-  if (rule === undefined || !tables.isDown(rule, r[at + F.BACKEND]!)) return false;
-  c.kill(f);
-  return true;
+  return rule === undefined || !tables.takesFlows(rule, r[at + F.BACKEND]!);
+}
+
+/**
+ * A flow could not be opened now as it is: the health of its backend or the topology has changed since. A connection that
+ * begins anew on its tuple gets a flow of its own, by what holds now.
+ */
+export function isOutdated(c: Core, f: number): boolean {
+  const { r, tables } = c;
+  const at = f * F.STRIDE;
+  const endpoint = tables.endpoints[r[at + F.ENDPOINT]!]!;
+  const scope = r[at + F.CONSUMER_SCOPE]!;
+  if (!endpoint.approved || tables.endpointAt(scope >>> 8, r[at + F.ENDPOINT_ADDRESS]!) !== endpoint) return true;
+  const { link } = endpoint;
+  const port = r[at + F.CONSUMER_PORTS]! & 0xffff;
+  const rule = tables.rule(link, scope & 0xff, port);
+  if (rule === undefined) return true;
+  const backend = r[at + F.BACKEND]!;
+  const backendPort = r[at + F.PROVIDER_PORTS]! & 0xffff;
+  if (!tables.takesFlows(rule, backend) || backendPort !== (rule.backendPort === 0 ? port : rule.backendPort))
+    return true;
+  const terms = r[at + F.STATUS]! & (F.POLICED | F.RESET_ON_IDLE);
+  if (r[at + F.IDLE_MS] !== rule.idleMs || terms !== termsOf(link, rule)) return true;
+  const natAddress = r[at + F.NAT_ADDRESS]!;
+  const natPort = r[at + F.PROVIDER_PORTS]! >>> 16;
+  const { natPortFirst, natPortCount } = link.spec;
+  if (!link.natAddresses.includes(natAddress)) return true;
+  if (natPort < natPortFirst || natPort >= natPortFirst + natPortCount) return true;
+  const { security } = link;
+  return security !== null && !permits(security, scope & 0xff, natAddress, natPort, backend, backendPort);
 }

@@ -94,8 +94,8 @@ export class Tables {
   /** Octets by endpoint: `2 * index` from its consumers, `2 * index + 1` to them; doubles, so that they never wrap. */
   octets = new Float64Array(16);
   /**
-   * Changes with the health of any backend; never 0 once there was a change. A UDP flow keeps the value that it was last
-   * looked at with, so that nothing is looked up per packet.
+   * Changes with the health of any backend, and with each topology; never 0 once there was a change. A UDP flow keeps the
+   * value that it was last looked at with, so that nothing is looked up per packet.
    */
   healthGeneration = 0;
   /** By probe: the backends (int32) that are down; what is not in it is up. */
@@ -185,6 +185,10 @@ export class Tables {
     for (const link of this.links) {
       for (const rule of link.rules.values()) if (rule.probe?.name === probe) this.weigh(rule);
     }
+    this.nextGeneration();
+  }
+
+  private nextGeneration(): void {
     this.healthGeneration = (this.healthGeneration + 1) & 0x7fff_ffff || 1;
   }
 
@@ -194,17 +198,13 @@ export class Tables {
    */
   serves(backend: number): boolean {
     const address = backend | 0;
-    return this.links.some((link) =>
-      [...link.rules.values()].some(
-        (rule) => !rule.closed && rule.backends.includes(address) && !this.isDown(rule, address),
-      ),
-    );
+    return this.links.some((link) => [...link.rules.values()].some((rule) => this.takesFlows(rule, address)));
   }
 
-  /** Whether a backend of this rule is down, and so not for new flows. A rule whose backends it left long ago says no. */
-  isDown(rule: Rule, backend: number): boolean {
+  /** Whether a rule opens new flows to a backend (int32). */
+  takesFlows(rule: Rule, backend: number): boolean {
     const { backends } = rule;
-    for (let i = 0; i < backends.length; i++) if (backends[i] === backend) return rule.up[i] === 0;
+    for (let i = 0; i < backends.length; i++) if (backends[i] === backend) return rule.up[i] === 1;
     return false;
   }
 
@@ -297,6 +297,7 @@ export class Tables {
       e.approved = false;
       ended.push(e);
     }
+    this.nextGeneration();
     return ended;
   }
 

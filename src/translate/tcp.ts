@@ -13,7 +13,7 @@ import { distance } from '../wire/seq.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 import * as insertion from './insertion.js';
-import { leftWhenDown, openFlow } from './open.js';
+import { isOutdated, openFlow } from './open.js';
 import { tcpToConsumer, tcpToProvider } from './rewrite.js';
 import { trackClient, trackServer } from './tracking.js';
 import { count, send } from './send.js';
@@ -28,6 +28,7 @@ const MIDSTREAM = drop('midstream');
 const OUT_OF_SCRATCH = drop('out-of-scratch');
 const NO_SYN_ACK = drop('no-syn-ack');
 const RESET_IN_DOUBT = drop('reset-in-doubt');
+const NO_FLOW = drop('no-flow');
 
 /** What a stream may be ahead of S before comparisons with S are retired, and what of it must be acknowledged. */
 const PAST = 0x40000000;
@@ -228,8 +229,10 @@ function clientSyn(
         c.kill(f);
         f = -1;
       }
-    } else if ((anew || state === F.SYN_SENT || isRefused(c, at)) && leftWhenDown(c, f)) {
-      // A new connection, or one that has no answer, is not bound to a backend that fails its probes.
+    } else if ((anew || state === F.SYN_SENT || isRefused(c, at)) && isOutdated(c, f)) {
+      // A new connection, or one that has no answer, is bound neither to a backend that fails its probes nor to rules of
+      // yesterday.
+      c.kill(f);
       f = -1;
     } else if (anew) {
       restart(c, f, start);
@@ -341,6 +344,8 @@ function backendSynAck(c: Core, l4: number, f: number): number {
   }
   // A closing connection's own number, taken for a new one.
   const reopens = a === 0 && (r[at + F.STATUS]! & (F.STATE_MASK | F.SYN_PASSED)) === (F.CLOSING | F.SYN_PASSED);
+  // The client's next SYN goes by the rules as they are now.
+  if ((another || reopens) && isOutdated(c, f)) return NO_FLOW;
   if (another || reopens) restart(c, f, tcp.acknowledgment(b, l4));
   const state = r[at + F.STATUS]! & F.STATE_MASK;
   if (state === F.SYN_SENT || state === F.SYN_RECEIVED) {

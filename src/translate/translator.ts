@@ -25,7 +25,7 @@ import * as established from './established.js';
 import { FRAGMENT_MALFORMED, FRAGMENT_TIMEOUT, Fragments, PROVIDER_SIDE } from './fragments.js';
 import * as icmp from './icmp.js';
 import { fireHeaderTimer } from './insertion.js';
-import { leftWhenDown, openFlow } from './open.js';
+import { hasLostBackend, openFlow } from './open.js';
 import { DEFAULT_OPTIONS, type TranslatorOptions } from './options.js';
 import { prefetch } from './prefetch.js';
 import { sendIdleResets } from './reset.js';
@@ -268,10 +268,13 @@ export class Translator {
     return send(c, ip, end, at, TO_PROVIDER);
   }
 
-  /** A UDP flow of a backend that is down ends; its datagram begins another. @returns the flow if it stays, or -1 */
+  /** A UDP flow ends with its backend; its datagram begins another. @returns the flow if it stays, or -1 */
   private healthyUdp(f: number): number {
     const c = this.core;
-    if (leftWhenDown(c, f)) return -1;
+    if (hasLostBackend(c, f)) {
+      c.kill(f);
+      return -1;
+    }
     c.r[f * F.STRIDE + F.HEALTH] = c.tables.healthGeneration;
     return f;
   }

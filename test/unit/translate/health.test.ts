@@ -191,14 +191,6 @@ describe('health of backends', () => {
     assert.equal(all.size, 3);
   });
 
-  it('leaves flows whose backend has left the pool', () => {
-    const b = bench();
-    const sport = portTo(b, POOL[0]!);
-    b.each((t) => t.tables.apply(pool(PROBE, POOL.slice(1))));
-    tell(b, POOL[0]!, false);
-    assert.equal(whereTo(b.client(query(sport))), POOL[0]);
-  });
-
   it('agrees with the rule told word by word, whatever comes and in whatever order', () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('health' as const), backend: fc.nat(2), up: fc.boolean() }),
