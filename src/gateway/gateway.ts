@@ -183,7 +183,7 @@ export class Gateway {
    */
   take(lab: LabConfig): number {
     const plans = planNetworks(lab);
-    const ended = this.apply(lab);
+    const ended = this.apply(lab) + this.endMoved(plans);
     this.follow(plans);
     this.watch(true);
     return ended;
@@ -227,7 +227,7 @@ export class Gateway {
       if (this.attachments.differs(plan)) {
         this.log.warn('the interface stays as it is until the next start', { network: plan.name });
       }
-      this.pump.assign(port, plan.consumer ? this.networkIndex(plan.name) : -1, this.natAddressesOf(plan));
+      this.pump.assign(port, plan.consumer ? this.networkIndex(plan.name) : -1, this.natAddressesOf(plan, port));
     }
     const wanted = new Set(plans.map((plan) => plan.name));
     for (const [name, port] of [...this.ports]) {
@@ -241,12 +241,32 @@ export class Gateway {
     this.attachments.sweep();
   }
 
-  /** The plan's, and those that were taken out and still have live flows. */
-  private natAddressesOf({ name, natAddresses }: NetworkPlan): Int32Array {
-    const draining = this.pump.translator.tables.links.flatMap((link) => {
-      const service = this.lab.model.privateLinkServices.get(link.name);
-      return service?.virtualNetwork === name ? link.draining : [];
-    });
+  /**
+   * Ends the flows of NAT addresses whose network is gone, or that another network has from now on: packets are told apart
+   * by these addresses, so what is left of the flows would go into the wrong network.
+   * @returns how many
+   */
+  private endMoved(plans: readonly NetworkPlan[]): number {
+    const { translator } = this.pump;
+    let flows = 0;
+    for (const [name, port] of this.ports) {
+      const stays = plans.some((plan) => plan.name === name);
+      for (const address of port.natAddresses) {
+        const moves = plans.some((plan) => plan.name !== name && plan.natAddresses.includes(address));
+        if (moves || !stays) flows += translator.endFlowsOn(address);
+      }
+    }
+    return flows;
+  }
+
+  /** The plan's, and those of the port that drain: taken out, with live flows, and nobody else's now. */
+  private natAddressesOf({ natAddresses }: NetworkPlan, port: Port): Int32Array {
+    const { links } = this.pump.translator.tables;
+    const draining = port.natAddresses.filter(
+      (address) =>
+        links.some((link) => link.draining.includes(address)) &&
+        !links.some((link) => link.natAddresses.includes(address)),
+    );
     return Int32Array.from(new Set([...natAddresses, ...draining]));
   }
 

@@ -192,9 +192,18 @@ export class Translator {
 
   /** Ends all flows of an endpoint at once: its connection is no longer approved. @returns how many */
   endFlowsOf(endpoint: number): number {
+    return this.endFlowsWith(F.ENDPOINT, endpoint);
+  }
+
+  /** Ends all flows that have a NAT address (int32). @returns how many */
+  endFlowsOn(natAddress: number): number {
+    return this.endFlowsWith(F.NAT_ADDRESS, natAddress);
+  }
+
+  private endFlowsWith(column: number, value: number): number {
     let n = 0;
     for (const f of this.core.flows) {
-      if (this.core.r[f * F.STRIDE + F.ENDPOINT] !== endpoint) continue;
+      if (this.core.r[f * F.STRIDE + column] !== value) continue;
       this.core.kill(f);
       n++;
     }
