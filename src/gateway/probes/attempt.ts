@@ -37,6 +37,7 @@ const MAX_ANSWER_MS = 30_000;
 const LINGER_MS = 5000;
 /** Octets of an answer's body that are taken before the connection is reset. */
 const MAX_BODY = 16384;
+const NO_ANSWER = 'the server ended the connection without an answer';
 
 export const answerMs = (probe: Probe): number => Math.min(1000 * probe.intervalInSeconds, MAX_ANSWER_MS);
 
@@ -61,7 +62,10 @@ export function startProbe(
     cancelTimer = clock.after(LINGER_MS, drop);
     done(outcome);
   };
-  const ended = (): void => cancelTimer();
+  // Until there is an outcome the timer stays: one way or another a probe has one.
+  const ended = (): void => {
+    if (over) cancelTimer();
+  };
   const ms = answerMs(probed.probe);
   cancelTimer = clock.after(ms, () => {
     finish({ healthy: false, reason: `no answer in ${String(ms / 1000)} s`, definite: false });
@@ -116,11 +120,18 @@ const probeHttp: Way = (stack, { probe, backend, header }, finish, ended) => {
     path: probe.requestPath ?? '/',
     headers: { 'user-agent': 'Load Balancer Agent' },
   });
+  const judge = ({ statusCode = 0 }: http.IncomingMessage): void => {
+    if (statusCode === 200) finish({ healthy: true });
+    else finish({ healthy: false, reason: `HTTP status ${String(statusCode)}`, definite: true });
+  };
   request.on('error', fail);
+  request.on('close', () => fail(new Error(NO_ANSWER)));
+  request.on('upgrade', (response) => {
+    judge(response);
+    stream.destroy();
+  });
   request.on('response', (response) => {
-    const status = response.statusCode ?? 0;
-    if (status === 200) finish({ healthy: true });
-    else finish({ healthy: false, reason: `HTTP status ${String(status)}`, definite: true });
+    judge(response);
     let octets = 0;
     response.on('data', (part: Buffer) => {
       octets += part.length;
@@ -134,7 +145,7 @@ const probeHttp: Way = (stack, { probe, backend, header }, finish, ended) => {
 function reasonOf(error: Error): string {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   if (error instanceof TcpReset) return error.message;
-  if (code === 'ECONNRESET') return 'the server ended the connection without an answer';
+  if (code === 'ECONNRESET') return NO_ANSWER;
   if (code.startsWith('HPE_')) return 'the answer is no HTTP';
   if (code.startsWith('ERR_SSL') || code === 'EPROTO') return 'the TLS handshake failed';
   return error.message;

@@ -106,6 +106,16 @@ describe('probes: one probe', () => {
     });
   }
 
+  it('HTTP: 101 is a failure at once, also from a server that then speaks another protocol', async () => {
+    for (const more of ['', 'Upgrade: websocket\nConnection: Upgrade\n']) {
+      const data = answer(`HTTP/1.1 101 Switching Protocols\n${more}\n`);
+      for (const close of ['written', undefined] as const) {
+        const { outcome } = await run(probe(), { data, ...(close === undefined ? {} : { close }) });
+        assert.deepEqual(outcome, failure('HTTP status 101', true));
+      }
+    }
+  });
+
   it('HTTP: no HTTP, and no answer before the end, are failures', async () => {
     const noise = await run(probe(), { data: Buffer.from('SSH-2.0-x\r\n'), close: 'written' });
     assert.deepEqual(noise.outcome, failure('the answer is no HTTP'));
