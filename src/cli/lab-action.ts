@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { CulvertError } from '../errors.js';
 import type { Log } from '../gateway/log.js';
-import { runDirectory } from '../gateway/run-state.js';
+import { removeIfUnused, runDirectory } from '../gateway/run-state.js';
 import { Lab, refuseRunning, removeLab } from '../lab/lab.js';
 import { runLab } from '../lab/run.js';
 import { namesOf } from '../lab/topology.js';
@@ -109,8 +109,11 @@ async function startInBackground(flags: LabFlags): Promise<number> {
 }
 
 export async function labDown(flags: LabFlags): Promise<number> {
-  // First: the folder goes with the lab, once nothing is left in it.
-  rmSync(path.join(flags.runDir ?? runDirectory(), `${namesOf(flags.name).gateway}.log`), { force: true });
-  if (await removeLab(flags.name, flags.runDir)) return EXIT.ok;
+  const directory = flags.runDir ?? runDirectory();
+  const there = await removeLab(flags.name, directory);
+  // Last: only now is the name known to be one, and the lab to be gone.
+  rmSync(path.join(directory, `${namesOf(flags.name).gateway}.log`), { force: true });
+  removeIfUnused(directory);
+  if (there) return EXIT.ok;
   throw new CulvertError('LAB_NOT_RUNNING', `there is no lab '${flags.name}': culvert lab up`);
 }

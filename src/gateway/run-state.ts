@@ -53,6 +53,15 @@ export const labName = (file: string): string => path.basename(file).replace(/\.
 
 const recordFile = (directory: string, name: string): string => path.join(directory, `${name}.json`);
 
+/** Removes the folder of records if none is left in it. */
+export function removeIfUnused(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {
+    // Others are running, or it is not ours to remove.
+  }
+}
+
 export class RunState {
   readonly directory: string;
   readonly name: string;
@@ -142,11 +151,7 @@ export class RunState {
     // What could not be removed stays on record for the next start.
     if (this.record.namespaces.length > 0) return;
     rmSync(recordFile(this.directory, this.name), { force: true });
-    try {
-      rmdirSync(this.directory);
-    } catch {
-      // Others are running, or it is not ours to remove.
-    }
+    removeIfUnused(this.directory);
   }
 
   private update(change: Partial<RunRecord>): void {

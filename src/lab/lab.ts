@@ -126,8 +126,12 @@ export class Lab {
     try {
       await endProcesses(Object.values(this.names.namespace));
     } finally {
-      rmSync(this.folder, { recursive: true, force: true });
-      await this.gateway.stop();
+      // Whatever fails, the gateway's namespaces and record must go.
+      try {
+        rmSync(this.folder, { recursive: true, force: true });
+      } finally {
+        await this.gateway.stop();
+      }
     }
   }
 

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { labDown } from '../../../src/cli/lab-action.js';
 import { parseLab } from '../../../src/config/index.js';
 import { CulvertError } from '../../../src/errors.js';
 import { planNetworks } from '../../../src/gateway/plan.js';
 import { RunState } from '../../../src/gateway/run-state.js';
 import type { Stage } from '../../../src/lab/checks/check.js';
 import { judge, linkIdOfTlv, parseLine } from '../../../src/lab/checks/judge.js';
-import { openFolder, refuseRunning, removeLab } from '../../../src/lab/lab.js';
+import { Lab, openFolder, refuseRunning, removeLab } from '../../../src/lab/lab.js';
 import { listens } from '../../../src/lab/processes.js';
 import { needPrograms, packageOf, PROGRAMS } from '../../../src/lab/programs.js';
 import { CONSUMERS, ENDPOINT, labFile, LINK_ID, namesOf } from '../../../src/lab/topology.js';
@@ -146,6 +147,36 @@ describe('a lab’s life', () => {
     await assert.rejects(removeLab('mine', folder), coded('LAB_NAME'));
     assert.equal(readFileSync(record, 'utf8'), dead);
     state.release();
+  });
+
+  it('removes no file for a name that is none, nor the log of what is no lab', async () => {
+    const run = path.join(folder, 'run');
+    mkdirSync(run);
+    const [victim, log] = [path.join(folder, 'victim.log'), path.join(run, 'culvert-mine.log')];
+    for (const file of [victim, log]) writeFileSync(file, 'x');
+    RunState.claim(run, 'culvert-mine', path.join(folder, 'culvert-mine.yaml'));
+    await assert.rejects(labDown({ name: 'a/../../victim', runDir: run }), coded('LAB_NAME'));
+    await assert.rejects(labDown({ name: 'mine', runDir: run }), coded('LAB_NAME'));
+    for (const file of [victim, log]) assert.ok(existsSync(file), file);
+  });
+
+  it('removes the log of a lab that is gone, and the folder with it', async () => {
+    writeFileSync(path.join(folder, 'culvert-x.log'), 'x');
+    await assert.rejects(labDown({ name: 'x', runDir: folder }), coded('LAB_NOT_RUNNING'));
+    assert.equal(existsSync(folder), false);
+  });
+
+  it('stops the gateway also when its own folder cannot be removed', async () => {
+    let stopped = false;
+    const lab = Object.assign(Object.create(Lab.prototype) as object, {
+      names: namesOf('unit'),
+      folder: '\0',
+      processes: { close: () => undefined },
+      running: { stop: () => Promise.resolve((stopped = true)) },
+      stopping: null,
+    }) as unknown as Lab;
+    await assert.rejects(lab.stop(), { code: 'ERR_INVALID_ARG_VALUE' });
+    assert.ok(stopped);
   });
 
   it('says when there is none, and refuses names that could be no namespace', async () => {
