@@ -25,11 +25,17 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   // Before the start: a signal that comes meanwhile must not leave half of it behind.
   const onSignal = (): void => end(null);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  let onHangUp = (): void => undefined;
+  process.on('SIGHUP', () => onHangUp());
   const managed = await openResources(flags, lab, log);
   const gateway = await startGateway(lab, flags, log, managed, (error) => end(error));
   const onFault = (error: unknown): void => {
     // Whatever broke, what was made on the machine must go.
     void gateway.stop().finally(() => process.exit(report(error)));
+  };
+  onHangUp = (): void => {
+    if (managed === null) gateway.reload();
+    else log.info('SIGHUP changes nothing: the resources of the state count, not the lab file');
   };
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
@@ -45,6 +51,7 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
       failure = await ended;
     }
   } finally {
+    onHangUp = () => undefined;
     await managed?.close();
     await gateway.stop();
   }
@@ -80,14 +87,9 @@ async function followLab(
   ended: Promise<CulvertError | null>,
 ): Promise<CulvertError | null> {
   const watcher = watchLab(lab, log, () => gateway.reload());
-  const onHangUp = (): void => {
-    gateway.reload();
-  };
-  process.on('SIGHUP', onHangUp);
   try {
     return await ended;
   } finally {
-    process.off('SIGHUP', onHangUp);
     watcher?.close();
   }
 }

@@ -47,14 +47,19 @@ describe('culvert up, managed by @azure/arm-network', function () {
     for (const subscription of [PROVIDER, RED, BLUE]) clients.set(subscription, clientOf(String(url), subscription));
   }
 
-  async function network(subscription: string, prefix: string, host: string): Promise<void> {
+  async function network(
+    subscription: string,
+    prefix: string,
+    host: string,
+    namespace = namespaceOf[subscription]!,
+  ): Promise<void> {
     await client(subscription).virtualNetworks.beginCreateOrUpdateAndWait(
       GROUP,
       'net',
       {
         location: LOCATION,
         tags: {
-          'culvert-namespace': namespaceOf[subscription]!,
+          ...(namespace === '' ? {} : { 'culvert-namespace': namespace }),
           'culvert-device': `${subscription[0]!}a${id}`,
           'culvert-hosts': host,
         },
@@ -239,21 +244,21 @@ describe('culvert up, managed by @azure/arm-network', function () {
   });
 
   it('refuses what this machine cannot run, and changes nothing', async () => {
-    const { address, network: name } = { address: '10.0.0.0/16', network: 'here' };
-    const make = (network: string): Promise<unknown> =>
-      client(RED).virtualNetworks.beginCreateOrUpdateAndWait(
-        GROUP,
-        network,
-        {
-          location: LOCATION,
-          tags: { 'culvert-mtu': '70000' },
-          addressSpace: { addressPrefixes: [address] },
-          subnets: [],
-        },
-        QUICK,
-      );
-    await refused(make(name), 400, 'SettingRange', /mtu is 70000; it must be a whole number, 576 to 65535/);
-    await refused(client(RED).virtualNetworks.get(GROUP, name), 404, 'ResourceNotFound', /was not found/);
+    const attach = (subscription: string, namespace: string): Promise<unknown> =>
+      network(subscription, '10.0', [CLIENT, ...MORE_CLIENTS].join(', '), namespace);
+    const tags = async (): Promise<unknown> => (await client(BLUE).virtualNetworks.get(GROUP, 'net')).tags;
+    const before = await tags();
+    await attach(RED, '');
+    await refused(attach(BLUE, ''), 409, 'GATEWAY_NETWORKS_OVERLAP', /one machine can route it to one of them only/);
+    assert.deepEqual(await tags(), before);
+    await attach(RED, namespaceOf[RED]!);
+    assert.match(await whose(RED), /^LINKID/);
+  });
+
+  it('goes on after SIGHUP: what counts is the state', async () => {
+    gateway.signal('SIGHUP');
+    await gateway.logged('SIGHUP changes nothing');
+    assert.match(await whose(RED), /^LINKID/);
   });
 
   it('says that the lab file is not what counts, when it is told to take it again', async () => {
