@@ -5,9 +5,15 @@ import { parse, stringify } from 'yaml';
 import type { ApiClient, Json } from '../client/api-client.js';
 import { planLab } from '../client/lab-plan.js';
 import type { LabPlan } from '../client/lab-plan.js';
+import { planTemplate } from '../client/template-plan.js';
+import { isTemplate } from '../client/template/template.js';
+import type { Target } from '../client/template/template.js';
 import { readState } from '../client/state.js';
 import { parseLab } from '../config/index.js';
 import { CulvertError } from '../errors.js';
+import type { Documents } from '../service/arm/documents.js';
+import { labGroup } from '../service/arm/from-model.js';
+import { keyOf } from '../service/arm/resource-id.js';
 import { labOf } from '../service/arm/to-lab.js';
 import type { Effect } from '../service/arm/steps.js';
 import { clientOf, printJson } from './client-flags.js';
@@ -56,8 +62,55 @@ function writtenIdentifiers(text: string): Map<string, number> {
 
 async function planOf(file: string, flags: ApplyFlags, client: ApiClient): Promise<LabPlan> {
   const text = readText(file);
-  const lab = parseLab(text, file);
-  return planLab(lab, writtenIdentifiers(text), await readState(client), flags.prune === true);
+  const template = jsonOf(text);
+  const state = await readState(client);
+  if (isTemplate(template))
+    return planTemplate(template, parametersOf(flags), targetOf(flags, state), state, flags.prune);
+  if (flags.parameters !== undefined || flags.parameter.length > 0) {
+    throw new UsageError('--parameter and --parameters are for ARM templates');
+  }
+  return planLab(parseLab(text, file), writtenIdentifiers(text), state, flags.prune === true);
+}
+
+/** Undefined for what is no JSON: a lab file may be YAML. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where a template goes: as asked, else the only subscription there is, and the resource group of lab files. */
+function targetOf({ subscription, resourceGroup = labGroup, location }: ApplyFlags, state: Documents): Target {
+  const known = [...new Set([...state.values()].map(({ id }) => id.split('/')[2]!))];
+  const chosen = subscription ?? (known.length === 1 ? known[0]! : undefined);
+  if (chosen === undefined) {
+    const there = known.length === 0 ? 'there is none yet' : `there are ${known.join(', ')}`;
+    throw new UsageError(`a template needs --subscription: ${there}`);
+  }
+  const group = state.get(keyOf(`/subscriptions/${chosen}/resourceGroups/${resourceGroup}`));
+  return { subscription: chosen, resourceGroup, location: location ?? group?.location ?? 'westeurope' };
+}
+
+/** Those of the file, then those of the command line. */
+function parametersOf({ parameters, parameter }: ApplyFlags): Map<string, unknown> {
+  const given = new Map<string, unknown>();
+  if (parameters !== undefined) {
+    const file = jsonOf(readText(parameters)) as { parameters?: Record<string, { value?: unknown }> } | undefined;
+    if (file?.parameters === undefined) {
+      const what = 'it is no parameters file: JSON with {"parameters": {"NAME": {"value": ...}}}';
+      throw new CulvertError('TEMPLATE_PARAMETERS', `${parameters}: ${what}`);
+    }
+    for (const [name, { value }] of Object.entries(file.parameters)) given.set(name, value);
+  }
+  for (const text of parameter) {
+    const at = text.indexOf('=');
+    if (at < 1) throw new UsageError(`--parameter is NAME=VALUE, not '${text}'`);
+    const value = text.slice(at + 1);
+    given.set(text.slice(0, at), jsonOf(value) ?? value);
+  }
+  return given;
 }
 
 /** @returns the exit code */

@@ -55,10 +55,10 @@ const shownParts = ({ location, tags, sku, properties }: ArmDocument): unknown =
 });
 
 function linesOf({ id, action, before, after }: Effect): string[] {
-  const status = (document: ArmDocument | null): string =>
-    (document?.properties['privateLinkServiceConnectionState'] as { status?: string } | undefined)?.status ?? 'ended';
+  const status = (document: ArmDocument | null, otherwise: string): string =>
+    (document?.properties['privateLinkServiceConnectionState'] as { status?: string } | undefined)?.status ?? otherwise;
   if ((before ?? after)?.type === connectionType) {
-    return [`${signs[action]} ${id}: ${status(before)} -> ${status(after)}`];
+    return [`${signs[action]} ${id}: ${status(before, 'new')} -> ${status(after, 'ended')}`];
   }
   const head = `${signs[action]} ${action} ${id}`;
   if (before === null || after === null) return [head];

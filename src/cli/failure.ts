@@ -53,7 +53,7 @@ function exitCodeOf(error: CulvertError): number {
     return EXIT.usage;
   if (code === 'INTERRUPTED') return EXIT.interrupted;
   if (code === 'TERMINATED') return EXIT.terminated;
-  if (code.startsWith('CONFIG')) return EXIT.badConfig;
+  if (code.startsWith('CONFIG') || code.startsWith('TEMPLATE_')) return EXIT.badConfig;
   if (OUTPUT_CODES.has(code)) return EXIT.badOutput;
   if (code === 'LAB_NOT_RUNNING' || code.startsWith('CONTROL_NOT') || code.startsWith('CONTROL_SEVERAL'))
     return EXIT.notRunning;

@@ -24,6 +24,16 @@ import { entriesOf } from '../service/arm/to-lab.js';
 import type { Entry } from '../service/arm/to-lab.js';
 import { deviceTag, hostTag, mtuTag, namespaceTag } from '../service/arm/tags.js';
 
+/** Dependents first. */
+export const deleteOrder: readonly DocumentType[] = [
+  'privateEndpoints',
+  'privateLinkServices',
+  'networkInterfaces',
+  'loadBalancers',
+  'virtualNetworks',
+  'networkSecurityGroups',
+];
+
 export interface LabPlan {
   readonly steps: readonly Step[];
   /** Ids of resources that the file does not declare, and that stay. */
@@ -249,15 +259,7 @@ class Planner {
       if (nic === undefined) return false;
       return isSystem(nic) || nic.properties.ipConfigurations.some((_, index) => backends.has(placeOf(nic, index)));
     };
-    const order: readonly DocumentType[] = [
-      'privateEndpoints',
-      'privateLinkServices',
-      'networkInterfaces',
-      'loadBalancers',
-      'virtualNetworks',
-      'networkSecurityGroups',
-    ];
-    return order.flatMap((type) =>
+    return deleteOrder.flatMap((type) =>
       [...this.#state.values()].filter(
         (document) => document.type === resourceType(type) && document.type !== connectionType && !declared(document),
       ),

@@ -118,4 +118,29 @@ describe('culvert export and culvert apply', function () {
       [['change', 'web']],
     );
   });
+
+  it('deploys an ARM template, and has nothing to do the second time', async () => {
+    const template = path.join(repositoryRoot, 'fixtures', 'templates', 'private-link.json');
+    const args = ['apply', template, '--yes', '--subscription', 's1', '--resource-group', 'prod'];
+    const first = await server.ask(...args, '--parameter', 'natAddresses=3');
+    assert.equal(first.code, 0, first.err);
+    assert.match(first.out, /^\+ create \S+\/resourceGroups\/prod\/\S+\/privateLinkServices\/web$/m);
+    const shown = await server.ask('pls', 'show', 'web', '--resource-group', 'prod');
+    assert.match(shown.out, /^NAT addresses +10\.200\.1\.4, 10\.200\.1\.5, 10\.200\.1\.6$/m);
+    assert.match(shown.out, /blue-web {2}Approved {2}LINKID \d+$/m);
+    assert.match((await server.ask(...args, '--parameter', 'natAddresses=3')).out, /^nothing to do$/m);
+    const fewer = await server.ask(
+      ...args,
+      '--prune',
+      '--parameter',
+      'natAddresses=1',
+      '--parameter',
+      'consumers=["red"]',
+    );
+    assert.match(fewer.out, /^- delete \S+\/privateEndpoints\/blue-web$/m);
+    assert.equal(fewer.code, 0, fewer.err);
+    const wrong = await server.ask(...args, '--parameter', 'size=1');
+    assert.equal(wrong.code, 5);
+    assert.match(wrong.err, /^culvert: TEMPLATE_PARAMETER: parameters\.size: /);
+  });
 });

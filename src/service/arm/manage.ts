@@ -33,8 +33,10 @@ const writableParts: Readonly<Record<string, readonly string[]>> = {
   networkSecurityGroups: ['securityRules'],
 };
 
-export const isWritablePart = (id: ResourceId): boolean =>
-  id.part !== null && (writableParts[id.type]?.includes(id.part.type) ?? false);
+/** Whether parts of that type can be changed by themselves. */
+export const isWritable = (type: DocumentType, part: string): boolean => writableParts[type]?.includes(part) ?? false;
+
+export const isWritablePart = (id: ResourceId): boolean => id.part !== null && isWritable(id.type, id.part.type);
 
 /** Creates or replaces a resource, or a part of one. @throws Refusal */
 export function putResource(request: PutRequest): Change {

@@ -3,13 +3,13 @@
  * come to is judged once, so that no step has to be right without the next. A resource that a step leaves as it was is
  * not touched: it keeps its etag.
  */
-import { deleteResource, featureDocument, decideConnection, putResource } from './manage.js';
+import { deleteResource, decideConnection, featureDocument, isWritablePart, putResource } from './manage.js';
 import { applied } from './documents.js';
 import type { ArmDocument, Change, Documents, Draw } from './documents.js';
 import { connectionOf } from './private-endpoint.js';
 import { statusOf } from './private-link-service.js';
-import { formatResourceId, keyOf, parseResourceId, sameText } from './resource-id.js';
-import type { ResourceId } from './resource-id.js';
+import { documentKey, formatResourceId, keyOf, parseResourceId, sameText } from './resource-id.js';
+import type { Refusal } from './refusal.js';
 import { refuse } from './refusal.js';
 import { withoutNulls } from './request.js';
 import { z } from 'zod';
@@ -61,11 +61,8 @@ const meaning = (value: unknown): unknown => {
 
 const means = (a: ArmDocument, b: ArmDocument): boolean => JSON.stringify(meaning(a)) === JSON.stringify(meaning(b));
 
-function idOf(text: string): ResourceId {
-  const id = parseResourceId(text);
-  if (id?.part === null) return id;
-  throw refuse(400, 'InvalidRequestFormat', `'${text}' is no id of a resource that can be changed here.`, text);
-}
+const unknownId = (text: string): Refusal =>
+  refuse(400, 'InvalidRequestFormat', `'${text}' is no id of a resource that can be changed here.`, text);
 
 function checkExpected(step: { readonly expect?: string | undefined }, document: ArmDocument | undefined): void {
   if (step.expect === undefined || step.expect === (document?.etag ?? '')) return;
@@ -77,14 +74,17 @@ function checkExpected(step: { readonly expect?: string | undefined }, document:
 function changeOf(step: Step, documents: Documents, draw: Draw): { id: string; change: Change } {
   switch (step.op) {
     case 'put': {
-      const id = idOf(step.id);
-      const before = documents.get(keyOf(step.id));
+      const id = parseResourceId(step.id);
+      if (id === null || (id.part !== null && !isWritablePart(id))) throw unknownId(step.id);
+      const before = documents.get(documentKey(id));
       checkExpected(step, before);
       const body = withoutNulls(step.body) as Record<string, unknown>;
-      return { id: before?.id ?? step.id, change: putResource({ id, body, documents, draw }) };
+      const whole = formatResourceId({ ...id, part: null });
+      return { id: before?.id ?? whole, change: putResource({ id, body, documents, draw }) };
     }
     case 'delete': {
-      const id = idOf(step.id);
+      const id = parseResourceId(step.id);
+      if (id?.part !== null) throw unknownId(step.id);
       checkExpected(step, documents.get(keyOf(step.id)));
       return { id: step.id, change: deleteResource(id, documents, draw) };
     }
@@ -101,7 +101,7 @@ function changeOf(step: Step, documents: Documents, draw: Draw): { id: string; c
         throw refuse(409, 'ConnectionNotFound', what, step.endpoint);
       }
       const { id } = connection;
-      if (sameText(statusOf(connection), step.status)) return { id, change: { put: [], remove: [] } };
+      if (sameText(statusOf(connection), step.status)) return { id: step.endpoint, change: { put: [], remove: [] } };
       if (step.status === 'Disconnected') return { id, change: { put: [], remove: [keyOf(id)] } };
       const body = { properties: { privateLinkServiceConnectionState: { status: step.status } } };
       return { id, change: decideConnection({ id: parseResourceId(id)!, body, documents, draw }) };
@@ -109,32 +109,31 @@ function changeOf(step: Step, documents: Documents, draw: Draw): { id: string; c
   }
 }
 
-/** What the steps come to, one effect for each step. @throws Refusal of the first step that cannot be */
+/** What all steps together come to, one effect for each resource. @throws Refusal of the first step that cannot be */
 export function runSteps(
   steps: readonly Step[],
   documents: Documents,
   draw: Draw,
 ): { readonly change: Change; readonly effects: readonly Effect[] } {
   let working = documents;
-  const effects = steps.map((step): Effect => {
+  const ids = new Map<string, string>();
+  for (const step of steps) {
     const { id, change } = changeOf(step, working, draw);
-    const put = change.put.filter((document) => {
-      const before = working.get(keyOf(document.id));
-      return before === undefined || !means(before, document);
-    });
-    const after = applied(working, { put, remove: change.remove });
-    const effect = effectOf(id, working.get(keyOf(id)) ?? null, after.get(keyOf(id)) ?? null);
-    working = after;
-    return effect;
-  });
-  const put = [...working].filter(([key, document]) => documents.get(key) !== document).map(([, document]) => document);
+    ids.set(keyOf(id), id);
+    working = applied(working, change);
+  }
+  const put = [...working].filter(([key, document]) => !isSame(documents.get(key), document)).map(([, each]) => each);
   const remove = [...documents.keys()].filter((key) => !working.has(key));
+  const effects = [...ids].map(([key, id]) => effectOf(id, documents.get(key) ?? null, working.get(key) ?? null));
   return { change: { put, remove }, effects };
 }
 
+const isSame = (before: ArmDocument | undefined, after: ArmDocument): boolean =>
+  before === after || (before !== undefined && means(before, after));
+
 function effectOf(id: string, before: ArmDocument | null, after: ArmDocument | null): Effect {
-  if (before === after) return { id, action: 'none', before, after };
-  const action = before === null ? 'create' : after === null ? 'delete' : 'change';
+  if (before === null && after === null) return { id, action: 'none', before, after };
+  const action = before === null ? 'create' : after === null ? 'delete' : isSame(before, after) ? 'none' : 'change';
   return { id: formatted(after?.id ?? before?.id ?? id), action, before, after };
 }
 

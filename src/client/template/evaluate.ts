@@ -1,0 +1,137 @@
+/** Values of a template: texts that are expressions become what they say, in place of each. */
+import { isExpression, parseExpression, templateError, unescaped } from './expression.js';
+import type { Expression } from './expression.js';
+import { CallError, functions } from './functions.js';
+import type { Value } from './functions.js';
+
+const MAX_DEPTH = 64;
+/** Azure's limit of one loop. */
+export const MAX_COPIES = 800;
+
+export type Call = (args: readonly Value[], path: string) => Value;
+
+/** What expressions may ask for besides their arguments. */
+export interface Context {
+  /** By name in lower case: parameters, resourceId, copyIndex and such. */
+  readonly calls: ReadonlyMap<string, Call>;
+  /** Of loops around, by name in lower case; the innermost under ''. */
+  readonly loops: ReadonlyMap<string, number>;
+}
+
+export const withLoop = (context: Context, name: string, index: number): Context => ({
+  ...context,
+  loops: new Map([...context.loops, ['', index], [name.toLowerCase(), index]]),
+});
+
+const supported = (context: Context): string =>
+  [...functions.keys(), ...context.calls.keys(), 'if', 'copyindex'].toSorted().join(', ');
+
+function copyIndex(args: readonly Value[], context: Context, path: string): number {
+  const [first, second] = args;
+  const name = typeof first === 'string' ? first : '';
+  const offset = Number(typeof first === 'number' ? first : (second ?? 0));
+  const index = context.loops.get(name.toLowerCase());
+  if (index !== undefined) return index + offset;
+  throw templateError(
+    'EXPRESSION',
+    path,
+    name === '' ? 'copyIndex stands in no loop' : `there is no loop '${name}' here`,
+  );
+}
+
+function run(expression: Expression, context: Context, path: string): Value {
+  if (expression.kind === 'literal') return expression.value;
+  if (expression.kind === 'index')
+    return member(run(expression.of, context, path), run(expression.by, context, path), path);
+  const name = expression.name.toLowerCase();
+  if (name === 'if') {
+    const [condition, yes, no] = expression.args;
+    if (condition === undefined || yes === undefined || no === undefined || expression.args.length > 3) {
+      throw templateError('EXPRESSION', path, 'if takes a condition and two values');
+    }
+    // Only the one that counts may be wrong.
+    return run(run(condition, context, path) === true ? yes : no, context, path);
+  }
+  const args = expression.args.map((each) => run(each, context, path));
+  if (name === 'copyindex') return copyIndex(args, context, path);
+  const own = context.calls.get(name);
+  if (own !== undefined) return own(args, path);
+  const entry = functions.get(name);
+  if (entry === undefined) {
+    const what = `the function '${expression.name}' is not supported; there is ${supported(context)}`;
+    throw templateError('FUNCTION', path, what);
+  }
+  const [least, most, call] = entry;
+  if (args.length < least || args.length > most) {
+    const count = least === most ? String(least) : `${String(least)} or more`;
+    throw templateError('EXPRESSION', path, `${expression.name} takes ${count} arguments, not ${String(args.length)}`);
+  }
+  try {
+    return call(...args);
+  } catch (error) {
+    if (error instanceof CallError) throw templateError('EXPRESSION', path, `${expression.name}: ${error.message}`);
+    throw error;
+  }
+}
+
+function member(value: Value, by: Value, path: string): Value {
+  if (Array.isArray(value) && typeof by === 'number') {
+    if (by >= 0 && by < value.length) return value[by] as Value;
+    throw templateError('EXPRESSION', path, `the array has ${String(value.length)} items, and none at ${String(by)}`);
+  }
+  if (typeof value === 'object' && value !== null && typeof by === 'string') {
+    const name = Object.keys(value).find((each) => each.toLowerCase() === by.toLowerCase());
+    if (name !== undefined) return (value as Record<string, Value>)[name];
+    const there = Object.keys(value).slice(0, 12).join(', ');
+    throw templateError('EXPRESSION', path, `there is no property '${by}'${there === '' ? '' : `; there is ${there}`}`);
+  }
+  throw templateError('EXPRESSION', path, `there is nothing at '${String(by)}': the value is neither object nor array`);
+}
+
+/** @throws CulvertError TEMPLATE_* */
+export function evaluate(value: unknown, context: Context, path: string, depth = 0): Value {
+  if (depth > MAX_DEPTH) throw templateError('TOO_DEEP', path, `nested deeper than ${String(MAX_DEPTH)} levels`);
+  if (typeof value === 'string') {
+    return isExpression(value) ? run(parseExpression(value, path), context, path) : unescaped(value);
+  }
+  if (Array.isArray(value)) {
+    return value.map((each, index) => evaluate(each, context, `${path}[${String(index)}]`, depth + 1));
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  const { copy, ...rest } = value as Record<string, unknown>;
+  const result: [string, Value][] = [];
+  for (const [name, inner] of Object.entries(Array.isArray(copy) ? rest : value)) {
+    if (name === '__proto__') continue;
+    const at = `${path}.${name}`;
+    result.push([String(evaluate(name, context, at)), evaluate(inner, context, at, depth + 1)]);
+  }
+  if (Array.isArray(copy)) result.push(...propertyLoops(copy, context, `${path}.copy`, depth));
+  return Object.fromEntries(result);
+}
+
+/** `"copy": [{"name", "count", "input"}]` in an object: properties that are lists. */
+function propertyLoops(loops: readonly unknown[], context: Context, path: string, depth: number): [string, Value][] {
+  return loops.map((loop, number) => {
+    const at = `${path}[${String(number)}]`;
+    const { name, count, input } = (loop ?? {}) as { name?: unknown; count?: unknown; input?: unknown };
+    if (typeof name !== 'string') throw templateError('COPY', at, 'a loop has a name, a count and an input');
+    const items = countOf(count, context, at);
+    return [
+      name,
+      Array.from({ length: items }, (_, index) =>
+        evaluate(input, withLoop(context, name, index), `${at}.input`, depth + 1),
+      ),
+    ];
+  });
+}
+
+/** @throws CulvertError TEMPLATE_COPY */
+export function countOf(count: unknown, context: Context, path: string): number {
+  const value = evaluate(count, context, `${path}.count`);
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_COPIES) return value;
+  throw templateError(
+    'COPY',
+    path,
+    `count is a whole number, 0 to ${String(MAX_COPIES)}, not ${JSON.stringify(value)}`,
+  );
+}

@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { resourcesOf } from '../../../src/client/template/template.js';
+import { parseExpression } from '../../../src/client/template/expression.js';
+import { repositoryRoot } from '../../support/machine.js';
+import { CulvertError } from '../../../src/errors.js';
+
+const target = { subscription: 's1', resourceGroup: 'g', location: 'westeurope' };
+const GROUP = '/subscriptions/s1/resourceGroups/g';
+
+/** The value of an expression in a template with some parameters and variables. */
+function valueOf(expression: string, rest: object = {}, given: Record<string, unknown> = {}): unknown {
+  const network = { type: 'Microsoft.Network/virtualNetworks', name: 'n', properties: { value: expression } };
+  const template = { resources: [network], ...rest };
+  const [resource] = resourcesOf(template, target, new Map(Object.entries(given)));
+  return (resource!.body['properties'] as { value: unknown }).value;
+}
+
+const codeOf = (call: () => unknown): string => {
+  try {
+    call();
+  } catch (error) {
+    assert.ok(error instanceof CulvertError, String(error));
+    return error.code;
+  }
+  return 'none';
+};
+
+describe('ARM templates: expressions', () => {
+  const cases: [string, unknown][] = [
+    ['plain', 'plain'],
+    ["[[not('one')]", "[not('one')]"],
+    ["['it''s']", "it's"],
+    ["[concat('a', 'b', 1)]", 'ab1'],
+    ["[concat(createArray(1), createArray('x'))]", [1, 'x']],
+    ["[format('{0}-{1:D3}{{}}', 'a', 7)]", 'a-007{}'],
+    ["[resourceId('Microsoft.Network/loadBalancers', 'lb')]", `${GROUP}/providers/Microsoft.Network/loadBalancers/lb`],
+    [
+      "[resourceId('s2', 'g2', 'Microsoft.Network/virtualNetworks/subnets', 'v', 's')]",
+      '/subscriptions/s2/resourceGroups/g2/providers/Microsoft.Network/virtualNetworks/v/subnets/s',
+    ],
+    [
+      "[resourceId('g2', 'Microsoft.Network/loadBalancers', 'lb')]",
+      '/subscriptions/s1/resourceGroups/g2/providers/Microsoft.Network/loadBalancers/lb',
+    ],
+    ['[subscription().subscriptionId]', 's1'],
+    ['[resourceGroup().location]', 'westeurope'],
+    ['[resourceGroup().id]', GROUP],
+    ["[resourceGroup()['name']]", 'g'],
+    ["[if(equals(1, 1), 'yes', div(1, 0))]", 'yes'],
+    ["[toUpper(last(split('a,b', ',')))]", 'B'],
+    ['[add(2, mul(3, -1))]', -1],
+    ["[createObject('a', range(1, 3)).a[2]]", 3],
+  ];
+  for (const [expression, value] of cases) {
+    it(`${expression} is ${JSON.stringify(value)}`, () => {
+      assert.deepEqual(valueOf(expression), value);
+    });
+  }
+
+  const wrong: [string, string][] = [
+    ["[nosuch('a')]", 'TEMPLATE_FUNCTION'],
+    ['[concat(]', 'TEMPLATE_EXPRESSION'],
+    ["[concat('a') 'b']", 'TEMPLATE_EXPRESSION'],
+    ["['open]", 'TEMPLATE_EXPRESSION'],
+    ['[toLower()]', 'TEMPLATE_EXPRESSION'],
+    ['[div(1, 0)]', 'TEMPLATE_EXPRESSION'],
+    ['[createArray(1)[1]]', 'TEMPLATE_EXPRESSION'],
+    ['[resourceGroup().nothing]', 'TEMPLATE_EXPRESSION'],
+    ["[resourceId('lb')]", 'TEMPLATE_EXPRESSION'],
+    ['[copyIndex()]', 'TEMPLATE_EXPRESSION'],
+    ["[reference('elsewhere')]", 'TEMPLATE_REFERENCE'],
+    ["[parameters('nothing')]", 'TEMPLATE_PARAMETER'],
+    ["[variables('nothing')]", 'TEMPLATE_VARIABLE'],
+    [`[${'concat('.repeat(70)}'a'${')'.repeat(70)}]`, 'TEMPLATE_EXPRESSION'],
+    [`['${'a'.repeat(25_000)}']`, 'TEMPLATE_EXPRESSION'],
+  ];
+  for (const [expression, code] of wrong) {
+    it(`${expression.slice(0, 40)} is ${code}`, () => {
+      assert.equal(
+        codeOf(() => valueOf(expression)),
+        code,
+      );
+    });
+  }
+
+  it('names the place of a mistake, and what there is', () => {
+    assert.throws(
+      () => valueOf("[guid('a')]"),
+      /^CulvertError: resources\[0\]\.properties\.value: the function 'guid' is not supported; there is add, and,/,
+    );
+  });
+
+  it('does not overflow the stack, however deep it is nested', () => {
+    const deep = `[${'a('.repeat(8000)}${')'.repeat(8000)}]`;
+    assert.equal(
+      codeOf(() => parseExpression(deep, 'here')),
+      'TEMPLATE_EXPRESSION',
+    );
+  });
+});
+
+describe('ARM templates: parameters and variables', () => {
+  const parameters = {
+    size: { type: 'int', allowedValues: [1, 2] },
+    name: { type: 'string', defaultValue: "[toLower('ABC')]" },
+  };
+
+  it('take what is given, else their default', () => {
+    assert.equal(valueOf("[parameters('NAME')]", { parameters }, { size: 1 }), 'abc');
+    assert.equal(valueOf("[parameters('size')]", { parameters }, { size: 2 }), 2);
+  });
+
+  it('refuse what is missing, unknown, of another type, or not allowed', () => {
+    const codes = [{}, { size: 1, more: 1 }, { size: 'x' }, { size: 3 }].map((given) =>
+      codeOf(() => valueOf('a', { parameters }, given)),
+    );
+    assert.deepEqual(
+      codes,
+      Array.from({ length: 4 }, () => 'TEMPLATE_PARAMETER'),
+    );
+  });
+
+  it('are made by loops, and never of themselves', () => {
+    const variables = {
+      copy: [{ name: 'list', count: 3, input: "[concat('n', copyIndex('list', 1))]" }],
+      a: "[variables('b')]",
+      b: "[variables('a')]",
+    };
+    assert.deepEqual(valueOf("[variables('list')]", { variables }), ['n1', 'n2', 'n3']);
+    assert.equal(
+      codeOf(() => valueOf("[variables('a')]", { variables })),
+      'TEMPLATE_CYCLE',
+    );
+  });
+
+  it('cannot grow without end', () => {
+    const variables: Record<string, string> = { v0: 'x'.repeat(1000) };
+    for (let i = 1; i < 40; i++)
+      variables[`v${String(i)}`] = `[concat(variables('v${String(i - 1)}'), variables('v${String(i - 1)}'))]`;
+    assert.equal(
+      codeOf(() => valueOf("[variables('v39')]", { variables })),
+      'TEMPLATE_EXPRESSION',
+    );
+  });
+});
+
+describe('ARM templates: resources', () => {
+  const network = (name: string, more: object = {}): object => ({
+    type: 'Microsoft.Network/virtualNetworks',
+    name,
+    ...more,
+  });
+  const ids = (...resources: object[]): string[] =>
+    resourcesOf({ resources }, target, new Map()).map(({ id }) => id.split('/').slice(8).join('/'));
+
+  it('come after what they depend on', () => {
+    assert.deepEqual(
+      ids(
+        network('a', { dependsOn: ['b'] }),
+        network('b', { dependsOn: ["[resourceId('Microsoft.Network/virtualNetworks', 'c')]"] }),
+        network('c'),
+      ),
+      ['c', 'b', 'a'],
+    );
+  });
+
+  it('are refused where they depend on each other, or on nothing that is there', () => {
+    assert.equal(
+      codeOf(() => ids(network('a', { dependsOn: ['b'] }), network('b', { dependsOn: ['a'] }))),
+      'TEMPLATE_CYCLE',
+    );
+    assert.equal(
+      codeOf(() => ids(network('a', { dependsOn: ['x'] }))),
+      'TEMPLATE_DEPENDENCY',
+    );
+  });
+
+  it('are left out where their condition says so, and repeated by loops', () => {
+    const loop = network("[concat('n', copyIndex())]", { copy: { name: 'l', count: 2 } });
+    assert.deepEqual(ids(loop, network('no', { condition: '[equals(1, 2)]' })), ['n0', 'n1']);
+    assert.equal(
+      codeOf(() => ids({ ...loop, copy: { name: 'l', count: 801 } })),
+      'TEMPLATE_COPY',
+    );
+  });
+
+  it('have children, inside or by full names', () => {
+    const child = { type: 'subnets', name: 's' };
+    assert.deepEqual(ids(network('v', { resources: [child] })), ['v', 'v/subnets/s']);
+    assert.deepEqual(ids({ type: 'Microsoft.Network/virtualNetworks/subnets', name: 'v/s' }), ['v/subnets/s']);
+  });
+
+  it('of other types are refused with what there is, twice the same too', () => {
+    assert.equal(
+      codeOf(() => ids({ type: 'Microsoft.Compute/virtualMachines', name: 'vm' })),
+      'TEMPLATE_TYPE',
+    );
+    assert.equal(
+      codeOf(() => ids(network('a'), network('A'))),
+      'TEMPLATE_RESOURCE',
+    );
+  });
+
+  it('of a whole template have their bodies evaluated', () => {
+    const file = path.join(repositoryRoot, 'fixtures', 'templates', 'private-link.json');
+    const template: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    const resources = resourcesOf(template, target, new Map<string, unknown>([['natAddresses', 3]]));
+    const service = resources.find(({ id }) => id.endsWith('/privateLinkServices/web'))!;
+    const properties = service.body['properties'] as { ipConfigurations: { name: string }[]; autoApproval: unknown };
+    assert.deepEqual(
+      properties.ipConfigurations.map(({ name }) => name),
+      ['nat-1', 'nat-2', 'nat-3'],
+    );
+    assert.deepEqual(properties.autoApproval, { subscriptions: ['s1'] });
+    const endpoint = resources.at(-1)!.body['properties'] as {
+      privateLinkServiceConnections: { properties: object }[];
+    };
+    assert.deepEqual(endpoint.privateLinkServiceConnections[0]!.properties, { privateLinkServiceId: service.id });
+  });
+});
