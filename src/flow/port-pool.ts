@@ -12,16 +12,21 @@ const NO_PORTS = new Uint16Array(0);
 const NO_TIMES = new Float64Array(0);
 
 export class PortPool {
-  readonly first: number;
-  readonly size: number;
-  private readonly stride: number;
-  private readonly start: number;
+  first = 0;
+  size = 0;
+  private readonly seed: number;
+  private stride = 1;
+  private start = 0;
   private fresh = 0;
+  /** By port, 1: known from the time of another range, live or freed, so that the counter must not give it out. */
+  private known: Uint8Array | null = null;
+  /** Live ports of another range. */
+  private outside = 0;
   // The heap: no entry's hold ends before that of the entry at half its place.
   private ports: Uint16Array = NO_PORTS;
   private usableAt: Float64Array = NO_TIMES;
   private freed = 0;
-  /** Ports held by live flows. */
+  /** Ports held by live flows, whatever the range was when they began. */
   inUse = 0;
 
   /**
@@ -30,17 +35,56 @@ export class PortPool {
    * @param seed decides the order of the ports
    */
   constructor(first: number, size: number, seed: number) {
+    this.seed = seed;
+    this.order(first, size);
+  }
+
+  private order(first: number, size: number): void {
+    const { seed } = this;
     this.first = first;
     this.size = size;
     this.start = (seed >>> 8) % size;
-    let stride = ((seed & 0xffff) % size) | 1;
-    while (greatestCommonDivisor(stride, size) !== 1) stride += 2;
-    this.stride = stride;
+    this.stride = ((seed & 0xffff) % size) | 1;
+    while (greatestCommonDivisor(this.stride, size) !== 1) this.stride += 2;
+    this.fresh = 0;
   }
 
-  /** Ports that were given out at least once; the others need no look at the clock. */
+  /**
+   * Takes another range, arguments as of the constructor. Live ports outside of it run out; those that rest there are
+   * forgotten.
+   */
+  setRange(first: number, size: number): void {
+    if (first === this.first && size === this.size) return;
+    const known = (this.known ??= new Uint8Array(65_536));
+    for (let i = 0; i < this.fresh; i++) known[this.nth(i)] = 1;
+    const ports = this.ports.slice(0, this.freed);
+    const usableAt = this.usableAt.slice(0, this.freed);
+    this.freed = 0;
+    this.order(first, size);
+    ports.forEach((port, i) => {
+      if (this.has(port)) this.insert(port, usableAt[i]!);
+      else known[port] = 0;
+    });
+    this.outside = 0;
+    for (let port = 0; port < known.length; port++) if (known[port] === 1 && !this.has(port)) this.outside++;
+  }
+
+  private has(port: number): boolean {
+    return port >= this.first && port < this.first + this.size;
+  }
+
+  private nth(i: number): number {
+    return this.first + ((this.start + i * this.stride) % this.size);
+  }
+
+  /** Ports of the range that live flows hold. */
+  get taken(): number {
+    return this.inUse - this.outside;
+  }
+
+  /** Ports of the range that were given out at least once; the others need no look at the clock. */
   get everUsed(): number {
-    return this.fresh;
+    return this.taken + this.freed;
   }
 
   /** Ports that rest after their flows: neither in use nor to be had yet. Looks at each freed port that is to be had. */
@@ -56,9 +100,9 @@ export class PortPool {
 
   /** @returns a port, or -1 when every port is in use or held */
   allocate(nowMs: number): number {
-    if (this.fresh < this.size) {
-      const port = this.first + ((this.start + this.fresh * this.stride) % this.size);
-      this.fresh++;
+    while (this.fresh < this.size) {
+      const port = this.nth(this.fresh++);
+      if (this.known !== null && this.known[port] === 1) continue;
       this.inUse++;
       return port;
     }
@@ -72,6 +116,16 @@ export class PortPool {
 
   /** Gives a port back, to be used again from `usableAtMs` on. */
   free(port: number, usableAtMs: number): void {
+    this.inUse--;
+    if (this.has(port)) {
+      this.insert(port, usableAtMs);
+    } else {
+      this.known![port] = 0;
+      this.outside--;
+    }
+  }
+
+  private insert(port: number, usableAtMs: number): void {
     if (this.freed === this.ports.length) this.enlarge();
     const { ports, usableAt } = this;
     let i = this.freed++;
@@ -84,7 +138,6 @@ export class PortPool {
     }
     ports[i] = port;
     usableAt[i] = usableAtMs;
-    this.inUse--;
   }
 
   /** Puts an entry where the heap's first one was. */

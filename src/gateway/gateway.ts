@@ -286,6 +286,7 @@ export class Gateway {
       }
       this.log.info('a NAT address has drained', { service: link.name, address: formatAddress(address >>> 0) });
     }
+    tables.natPools.drop(this.pump.now);
     const { natPortsWarningPercent } = this.lab.gateway;
     // Nothing looks again when no flow is left.
     this.portWatch.look(tables, this.pump.now, natPortsWarningPercent, force || flows.count === 0);

@@ -7,7 +7,8 @@
  * sways about the threshold is told once. Ports that rest are counted only where a pool may be short, since that takes a
  * look at each.
  */
-import type { Link, NatPool, Tables } from '../translate/tables.js';
+import type { NatPool } from '../translate/nat-pools.js';
+import type { Link, Tables } from '../translate/tables.js';
 import { formatAddress } from '../wire/address.js';
 import type { Log, LogFields } from './log.js';
 
@@ -50,7 +51,7 @@ export function backendPortUse(tables: Tables, nowMs: number, from = 0): Backend
     const sum = (value: (pool: NatPool) => number): number => pools.reduce((total, pool) => total + value(pool), 0);
     const of = sum((pool) => pool.size) + (link.natAddresses.length - pools.length) * link.spec.natPortCount;
     if (100 * sum((pool) => pool.everUsed) < from * of) continue;
-    const inUse = sum((pool) => pool.inUse);
+    const inUse = sum((pool) => pool.taken);
     const held = sum((pool) => pool.held(nowMs));
     const [first] = pools;
     uses.push({

@@ -209,7 +209,7 @@ const natPorts = (tables: Tables, nowMs: number): PortUse[] =>
       address: dotted(pool.address),
       backend: dotted(pool.backend),
       protocol: protocolName(pool),
-      inUse: pool.inUse,
+      inUse: pool.taken,
       held: pool.held(nowMs),
       of: pool.size,
     }))

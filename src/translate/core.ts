@@ -167,7 +167,8 @@ export class Core {
     const tcp = (this.r[at + F.CONSUMER_SCOPE]! & 0xff) === 6;
     const port = this.r[at + F.PROVIDER_PORTS]! >>> 16;
     const hold = tcp ? this.now - this.idleMs(f) + this.options.timeouts.portHoldMs : this.now;
-    this.tables.pools[this.r[at + F.POOL]!]!.free(port, hold);
+    this.tables.natPools.byNumber(this.r[at + F.POOL]!).free(port, hold);
+    this.tables.endpoints[this.r[at + F.ENDPOINT]!]!.flows--;
     this.flows.release(f);
   }
 

@@ -4,8 +4,9 @@ import { mix } from '../flow/hash.js';
 import { drop } from '../packet/verdict.js';
 import { delta32, fold } from '../wire/checksum.js';
 import type { Core } from './core.js';
+import type { Rule } from './rules.js';
 import { permits } from './security.js';
-import type { Link, Rule } from './tables.js';
+import type { Link } from './tables.js';
 
 const NOT_UNICAST = drop('not-unicast');
 const NO_ENDPOINT = drop('no-endpoint');
@@ -90,6 +91,7 @@ export function openFlow(
   r[at + F.BACKEND] = backend;
   r[at + F.PROVIDER_PORTS] = providerPorts;
   r[at + F.ENDPOINT] = endpoint.index;
+  endpoint.flows++;
   r[at + F.POOL] = pool.number;
   r[at + F.DELTAS] =
     (fold(delta32(source, natAddress) + delta32(destination, backend)) << 16) | fold(delta32(ports, providerPorts));

@@ -2,35 +2,14 @@
  * What the packet path looks up when a flow begins: endpoints by network and address, rules by protocol and port,
  * backends by consistent hash, and the port pools. Built from a Topology; written only by the control side.
  */
-import { healthyTable } from '../balance/healthy.js';
-import { maglevLength, maglevTable } from '../balance/maglev.js';
 import { mix, tupleHash } from '../flow/hash.js';
-import { PortPool } from '../flow/port-pool.js';
 import { headerTemplate, type HeaderTemplate } from '../wire/proxy/index.js';
 import { dialectOf } from './dialects.js';
 import { Policer } from './policer.js';
+import { type NatPool, NatPools } from './nat-pools.js';
+import { compileRules, PoolTables, type Rule } from './rules.js';
 import { compileSecurity, type Security } from './security.js';
-import type { Distribution, EndpointSpec, LinkSpec, ProbeRef, RuleSpec, Topology } from './topology.js';
-
-export interface Rule {
-  readonly protocol: number;
-  /** 0: the port that the consumer sent to. */
-  readonly backendPort: number;
-  /** int32 addresses. */
-  readonly backends: Int32Array;
-  /** Indexes into `backends` by hash, whatever their health; null where there is but one. */
-  readonly maglev: Uint16Array | null;
-  /** The same of those that take new flows. */
-  table: Uint16Array | null;
-  /** By index: 1 for a backend that takes new flows. */
-  readonly up: Uint8Array;
-  /** No backend takes new flows. */
-  closed: boolean;
-  readonly probe: ProbeRef | null;
-  readonly distribution: Distribution;
-  readonly idleMs: number;
-  readonly tcpReset: boolean;
-}
+import type { EndpointSpec, LinkSpec, Topology } from './topology.js';
 
 export interface Endpoint {
   readonly index: number;
@@ -43,6 +22,8 @@ export interface Endpoint {
   readonly link: Link;
   /** The header that this endpoint's streams begin with, but for source and destination port; null: none. */
   readonly header: HeaderTemplate | null;
+  /** Live flows that began with this record. */
+  flows: number;
 }
 
 export interface Link {
@@ -52,45 +33,23 @@ export interface Link {
   natAddresses: Int32Array;
   /** int32 addresses that were taken out and serve their live flows to the end. */
   draining: readonly number[];
-  /** By protocol << 16 | port; port 0 stands for every port. */
+  /** As compileRules tells. */
   rules: Map<number, Rule>;
   /** Network security groups that judge new flows; null: none. */
   security: Security | null;
   /** Of a Direct Connect link with a limited bandwidth, or null. */
   policer: Policer | null;
+  /** The topology has it no more. */
+  gone: boolean;
 }
-
-/** The ports of a NAT address towards a backend; addresses are int32. */
-export class NatPool extends PortPool {
-  /** Index in `Tables.pools`. */
-  readonly number: number;
-  readonly address: number;
-  readonly backend: number;
-  readonly protocol: number;
-
-  constructor(spec: LinkSpec, order: number, number: number, address: number, backend: number, protocol: number) {
-    super(spec.natPortFirst, spec.natPortCount, order);
-    this.number = number;
-    this.address = address;
-    this.backend = backend;
-    this.protocol = protocol;
-  }
-}
-
-const TCP = 6;
 
 export class Tables {
   readonly networks: string[];
-  readonly links: Link[] = [];
+  links: Link[] = [];
   readonly endpoints: Endpoint[] = [];
-  /**
-   * Pools by number; a flow keeps the number of the pool that its port goes back to. There is one pool for a NAT address,
-   * backend and protocol, whichever link uses it: a pool that drains and comes back knows its live ports.
-   */
-  readonly pools: NatPool[] = [];
-  // By backend address (int32). One number for address and protocol would be a heap number, made for each new flow.
-  private readonly tcpPools = new Map<number, NatPool[]>();
-  private readonly udpPools = new Map<number, NatPool[]>();
+  readonly natPools: NatPools;
+  /** Records that new endpoints take the place of once their last flow has ended. */
+  private retired: Endpoint[] = [];
   /** Octets by endpoint: `2 * index` from its consumers, `2 * index + 1` to them; doubles, so that they never wrap. */
   octets = new Float64Array(16);
   /**
@@ -100,11 +59,11 @@ export class Tables {
   healthGeneration = 0;
   /** By probe: the backends (int32) that are down; what is not in it is up. */
   private readonly down = new Map<string, Set<number>>();
+  private readonly poolTables = new PoolTables();
   private readonly byAddress: Map<number, Endpoint>[] = [];
-  private readonly seed: number;
 
   constructor(topology: Topology, seed: number) {
-    this.seed = seed;
+    this.natPools = new NatPools(seed);
     this.networks = [...topology.networks];
     for (const spec of topology.links) {
       const link = this.addLink(spec);
@@ -118,18 +77,23 @@ export class Tables {
       spec,
       natAddresses: Int32Array.from(spec.natAddresses),
       draining: [],
-      rules: this.compileRules(spec),
+      rules: this.rulesOf(spec),
       security: compileSecurity(spec.security),
       policer: policerOf(spec, null),
+      gone: false,
     };
     this.links.push(link);
     return link;
   }
 
+  get pools(): NatPool[] {
+    return this.natPools.all;
+  }
+
   addEndpoint(link: Link, spec: EndpointSpec): Endpoint {
     const proxy = link.spec.proxy;
     const endpoint: Endpoint = {
-      index: this.endpoints.length,
+      index: this.freeIndex(),
       name: spec.name,
       network: spec.network,
       address: spec.address | 0,
@@ -137,8 +101,9 @@ export class Tables {
       approved: spec.approved,
       link,
       header: proxy === null ? null : headerTemplate(dialectOf(proxy, spec.linkId), spec.address >>> 0, 0),
+      flows: 0,
     };
-    this.endpoints.push(endpoint);
+    this.endpoints[endpoint.index] = endpoint;
     if (this.endpoints.length * 2 > this.octets.length) {
       const larger = new Float64Array(this.octets.length * 2);
       larger.set(this.octets);
@@ -148,6 +113,21 @@ export class Tables {
     if (map === undefined) this.byAddress[spec.network] = map = new Map<number, Endpoint>();
     map.set(endpoint.address, endpoint);
     return endpoint;
+  }
+
+  /** Of a record for a new endpoint; what the one before has counted goes to the endpoint that took its address over. */
+  private freeIndex(): number {
+    const free = this.retired.findIndex((e) => e.flows === 0);
+    if (free < 0) return this.endpoints.length;
+    const [old] = this.retired.splice(free, 1);
+    const from = 2 * old!.index;
+    const heir = this.endpointAt(old!.network, old!.address);
+    if (heir?.link === old!.link) {
+      this.octets[2 * heir.index]! += this.octets[from]!;
+      this.octets[2 * heir.index + 1]! += this.octets[from + 1]!;
+    }
+    this.octets.fill(0, from, from + 2);
+    return old!.index;
   }
 
   /** The private endpoint at an address (int32) of a consumer network. */
@@ -222,19 +202,12 @@ export class Tables {
     }
     rule.closed = healthy === 0;
     const all = rule.maglev === null || healthy === 0 || healthy === rule.backends.length;
-    rule.table = all ? rule.maglev : healthyTable(rule.maglev, rule.up);
+    rule.table = all ? rule.maglev : this.poolTables.healthyOf(rule.maglev, rule.up);
   }
 
   /** @param before the rules that these take the place of */
-  private compileRules(spec: LinkSpec, before?: ReadonlyMap<number, Rule>): Map<number, Rule> {
-    const rules = new Map<number, Rule>();
-    for (const r of spec.rules) {
-      const key = (r.protocol << 16) | r.frontendPort;
-      rules.set(key, compileRule(r, before?.get(key)?.maglev?.length));
-    }
-    if (spec.destination !== null) {
-      for (const protocol of [6, 17] as const) rules.set(protocol << 16, directRule(spec, protocol));
-    }
+  private rulesOf(spec: LinkSpec, before?: ReadonlyMap<number, Rule>): Map<number, Rule> {
+    const rules = compileRules(spec, this.poolTables, before);
     for (const rule of rules.values()) this.weigh(rule);
     return rules;
   }
@@ -244,16 +217,7 @@ export class Tables {
    * @param i index into `link.natAddresses`
    */
   pool(link: Link, i: number, backend: number, protocol: number): NatPool {
-    const ofBackend = protocol === TCP ? this.tcpPools : this.udpPools;
-    let pools = ofBackend.get(backend);
-    if (pools === undefined) ofBackend.set(backend, (pools = []));
-    const address = link.natAddresses[i]!;
-    for (const pool of pools) if (pool.address === address) return pool;
-    const order = mix(Math.imul(address, 31) ^ mix(backend + i) ^ mix(this.seed + protocol)) >>> 0;
-    const pool = new NatPool(link.spec, order, this.pools.length, address, backend, protocol);
-    pools.push(pool);
-    this.pools.push(pool);
-    return pool;
+    return this.natPools.of(link, i, backend, protocol);
   }
 
   /**
@@ -269,6 +233,7 @@ export class Tables {
     const before = new Set(this.byAddress.flatMap((map) => [...map.values()]));
     const ended: Endpoint[] = [];
     const kept = new Set<Endpoint>();
+    const replaced: Endpoint[] = [];
     for (const spec of topology.links) {
       const known = this.links.find((l) => l.name === spec.name);
       const sameHeader = known !== undefined && sameProxy(known.spec.proxy, spec.proxy);
@@ -284,29 +249,47 @@ export class Tables {
         } else {
           // Flows of a header that has changed keep the endpoint that they began with.
           if (old !== undefined && (old.link !== link || !e.approved)) ended.push(old);
-          if (old !== undefined) kept.add(old);
+          if (old !== undefined) {
+            kept.add(old);
+            replaced.push(old);
+          }
           this.addEndpoint(link, { ...e, network });
         }
       }
     }
     const named = new Set(topology.links.map((spec) => spec.name));
-    for (const link of this.links) if (!named.has(link.name)) this.giveNatAddresses(link, []);
+    for (const link of this.links) if (!named.has(link.name)) this.retire(link);
+    this.poolTables.keep(this.links.flatMap((link) => [...link.rules.values()]));
     for (const e of before) {
       if (kept.has(e)) continue;
       if (this.byAddress[e.network]?.get(e.address) === e) this.byAddress[e.network]!.delete(e.address);
       e.approved = false;
       ended.push(e);
+      replaced.push(e);
     }
+    // Not before, as the caller ends flows by endpoints that this topology has ended.
+    this.retired.push(...replaced);
+    this.natPools.review(this.links);
     this.nextGeneration();
     return ended;
   }
 
   private update(link: Link, spec: LinkSpec): void {
+    link.gone = false;
     link.spec = spec;
-    link.rules = this.compileRules(spec, link.rules);
+    link.rules = this.rulesOf(spec, link.rules);
     link.security = compileSecurity(spec.security);
     link.policer = policerOf(spec, link.policer);
     this.giveNatAddresses(link, spec.natAddresses);
+  }
+
+  /** Of a link that is gone nothing is left but the NAT addresses that drain. */
+  private retire(link: Link): void {
+    link.gone = true;
+    link.spec = { ...link.spec, rules: [], endpoints: [] };
+    link.rules = new Map();
+    link.security = null;
+    this.giveNatAddresses(link, []);
   }
 
   /** New flows get these addresses; those that go drain. */
@@ -323,7 +306,10 @@ export class Tables {
     return flows;
   }
 
-  /** Lets NAT addresses go that have drained, or that another link has now. @returns them, with the link that had them */
+  /**
+   * Lets NAT addresses go that have drained, or that another link has now, and links that are gone with their last one.
+   * @returns the addresses, with the link that had them
+   */
   settle(): { readonly link: Link; readonly address: number }[] {
     const left: { link: Link; address: number }[] = [];
     for (const link of this.links) {
@@ -333,6 +319,7 @@ export class Tables {
       left.push(...link.draining.filter((address) => !drains(address)).map((address) => ({ link, address })));
       link.draining = link.draining.filter(drains);
     }
+    this.links = this.links.filter((link) => !link.gone || link.draining.length > 0);
     return left;
   }
 }
@@ -346,34 +333,3 @@ function policerOf({ bitsPerSecond, destination }: LinkSpec, before: Policer | n
 const text = (proxy: LinkSpec['proxy']): string =>
   JSON.stringify(proxy, (_, value: unknown) => (value instanceof Uint8Array ? [...value] : value));
 const sameProxy = (a: LinkSpec['proxy'], b: LinkSpec['proxy']): boolean => text(a) === text(b);
-
-/** @param lengthBefore of the look-up table whose place this rule's takes */
-function compileRule(spec: RuleSpec, lengthBefore?: number): Rule {
-  const { length } = spec.backends;
-  const maglev = length > 1 ? maglevTable(spec.backends, maglevLength(length, lengthBefore)) : null;
-  return {
-    protocol: spec.protocol,
-    backendPort: spec.frontendPort === 0 ? 0 : spec.backendPort,
-    backends: Int32Array.from(spec.backends),
-    maglev,
-    table: maglev,
-    up: new Uint8Array(spec.backends.length),
-    closed: false,
-    probe: spec.probe ?? null,
-    distribution: spec.distribution,
-    idleMs: spec.idleTimeoutMs,
-    tcpReset: spec.tcpReset,
-  };
-}
-
-function directRule(spec: LinkSpec, protocol: 6 | 17): Rule {
-  return compileRule({
-    protocol,
-    frontendPort: 0,
-    backendPort: 0,
-    backends: [spec.destination!],
-    distribution: 'Default',
-    idleTimeoutMs: protocol === TCP ? spec.tcpIdleTimeoutMs : spec.udpIdleTimeoutMs,
-    tcpReset: false,
-  });
-}

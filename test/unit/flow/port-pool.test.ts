@@ -98,4 +98,55 @@ describe('PortPool', () => {
     assert.equal(order(1), order(1));
     assert.equal(new Set([1, 2, 0x100, 0x12345678, 0xffffffff].map(order)).size, 5);
   });
+
+  it('takes another range: never gives out a live port, nor one at rest, and gives out all others', () => {
+    const step = fc.oneof(
+      {
+        weight: 8,
+        arbitrary: fc.record({ do: fc.constantFrom('take', 'take', 'free'), pick: fc.nat(), hold: fc.nat(200) }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({ do: fc.constant('range'), pick: fc.nat(30), hold: fc.integer({ min: 1, max: 30 }) }),
+      },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const pool = new PortPool(100, 20, 12345);
+        const live: number[] = [];
+        let resting = new Map<number, number>();
+        let range = { first: 100, size: 20 };
+        const inRange = (port: number): boolean => port >= range.first && port < range.first + range.size;
+        let now = 0;
+        for (const { do: what, pick, hold } of steps) {
+          now += 10;
+          if (what === 'range') {
+            range = { first: 90 + pick, size: hold };
+            pool.setRange(range.first, range.size);
+            resting = new Map([...resting].filter(([port]) => inRange(port)));
+          } else if (what === 'free' && live.length > 0) {
+            const [port] = live.splice(pick % live.length, 1) as [number];
+            pool.free(port, now + hold);
+            if (inRange(port)) resting.set(port, now + hold);
+          } else {
+            const port = pool.allocate(now);
+            const free = Array.from({ length: range.size }, (_, i) => range.first + i).filter(
+              (each) => !live.includes(each) && (resting.get(each) ?? 0) <= now,
+            );
+            if (free.length === 0) {
+              assert.equal(port, -1);
+            } else {
+              assert.ok(free.includes(port), `${String(port)} of ${free.join()}`);
+              live.push(port);
+              resting.delete(port);
+            }
+          }
+          assert.equal(pool.inUse, live.length);
+          assert.equal(pool.taken, live.filter(inRange).length);
+          assert.equal(pool.held(now), [...resting.values()].filter((until) => until > now).length);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
 });

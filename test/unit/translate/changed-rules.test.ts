@@ -62,7 +62,7 @@ describe('a connection that begins anew on its ports after a change', () => {
     }
   }
 
-  it('takes a new backend port, idle limit and LINKID', () => {
+  it('takes a new backend port, NAT port range, idle limit and LINKID', () => {
     const start = (changed: LinkSpec): { s: Stream; sent: ReturnType<typeof segment>; b: Bench } => {
       const b = new Bench(topology());
       new Stream(b).syn();
@@ -72,6 +72,8 @@ describe('a connection that begins anew on its ports after a change', () => {
     };
     const port = start(link({ rules: [rule({ frontendPort: 443, backendPort: 8443 })] }));
     assert.equal(port.sent.dport, 8443);
+    const range = start(link({ natPortFirst: 500, natPortCount: 10 }));
+    assert.ok(range.sent.sport >= 500 && range.sent.sport < 510, String(range.sent.sport));
     const idle = start(link({ rules: [rule({ idleTimeoutMs: 60_000 })] }));
     idle.s.synAck();
     idle.s.send();
@@ -114,6 +116,18 @@ describe('a connection that begins anew on its ports after a change', () => {
       assert.equal(way(s.send({ payload: 'x' })), '192.0.2.1 > 10.1.0.4');
       assert.equal(s.reply({ payload: 'y', acked: s.length + 1 }).verdict, 'forward');
     }
+  });
+});
+
+describe('flows of an endpoint', () => {
+  it('are counted by its record, so that it is kept for them', () => {
+    const b = new Bench(topology());
+    const counted = (): number => b.t.tables.endpoints[0]!.flows;
+    new Stream(b).syn();
+    b.client(udpPacket({ src: CLIENT, dst: ENDPOINT, sport: 1, dport: 53 }));
+    assert.equal(counted(), 2);
+    b.pass(1_000_000);
+    assert.deepEqual([counted(), b.t.flows.count], [0, 0]);
   });
 });
 

@@ -165,4 +165,102 @@ describe('a topology applied to running tables', () => {
     assert.equal(t.rule(t.links[0]!, 6, 80), undefined);
     assert.equal(t.rule(t.links[0]!, 6, 443)!.backendPort, 8080);
   });
+
+  it('takes changed NAT ports for new flows, in pools that are in use', () => {
+    const t = new Tables(topology([web({ natPortCount: 2 })]), 1);
+    const backend = parseAddress('10.200.2.4') | 0;
+    const pool = t.pool(t.links[0]!, 0, backend, 6);
+    const live = pool.allocate(0);
+    pool.allocate(0);
+    assert.equal(pool.allocate(0), -1);
+    t.apply(topology([web({ natPortFirst: 1025, natPortCount: 3 })]));
+    assert.equal(t.pool(t.links[0]!, 0, backend, 6), pool);
+    const more = [pool.allocate(0), pool.allocate(0)];
+    assert.deepEqual(more.sort(), [1026, 1027]);
+    assert.deepEqual([pool.inUse, pool.taken, pool.size], [4, 3, 3]);
+    pool.free(live, 0);
+    assert.equal(pool.allocate(0), live === 1025 ? 1025 : -1);
+  });
+
+  it('makes no look-up table anew whose backends are the same, healthy or not', () => {
+    const backends = Array.from({ length: 40 }, (_, i) => parseAddress('10.200.2.4') + i);
+    const probe = { name: 'lb/p', noHealthyBackends: 'AllProbedDown' } as const;
+    const rules = (list: readonly number[], ...ports: number[]): LinkSpec =>
+      web({ rules: ports.map((frontendPort) => ({ ...web().rules[0]!, frontendPort, backends: list, probe })) });
+    const t = new Tables(topology([rules(backends, 80, 81)]), 1);
+    t.setHealth('lb/p', backends[3]!, false);
+    const tables = (): unknown[] =>
+      [80, 81].flatMap((p) => [t.rule(t.links[0]!, 6, p)!].map((r) => [r.maglev, r.table]));
+    const [first, second] = tables() as [Uint16Array, Uint16Array][];
+    assert.ok(first![0] === second![0] && first![1] === second![1], 'rules share them');
+    t.apply(topology([rules(backends, 80, 81)]));
+    const [after] = tables() as [Uint16Array, Uint16Array][];
+    assert.ok(after![0] === first![0] && after![1] === first![1]);
+    assert.ok(!after![1].includes(3), 'without the one that is down');
+    t.apply(topology([rules(backends.slice(1), 80, 81)]));
+    assert.notEqual((tables() as [Uint16Array, Uint16Array][])[0]![0], first![0]);
+  });
+
+  it('counts no backend of a link that is gone as serving', () => {
+    const t = new Tables(topology([web()]), 1);
+    assert.ok(t.serves(parseAddress('10.200.2.4')));
+    t.apply(topology([]));
+    assert.ok(!t.serves(parseAddress('10.200.2.4')));
+  });
+
+  it('holds no more after a thousand services that came and went', () => {
+    const t = new Tables(topology([web()]), 1);
+    const backend = parseAddress('10.200.2.4');
+    for (let i = 0; i < 1000; i++) {
+      const rules = [{ ...web().rules[0]!, backends: [backend + i, backend + i + 1] }];
+      const name = `web${String(i)}`;
+      t.apply(topology([web({ name, rules, endpoints: [endpoint(name, 0, '10.0.0.4')] })]));
+      t.settle();
+      const pool = t.pool(
+        t.links.find((link) => link.name === name)!,
+        0,
+        (backend + i) | 0,
+        6,
+      );
+      pool.free(pool.allocate(i), i);
+      t.natPools.drop(i);
+    }
+    assert.deepEqual([t.links.length, t.pools.length], [1, 1]);
+    assert.ok(t.endpoints.length <= 3, String(t.endpoints.length));
+    assert.ok(t.octets.length <= 16);
+  });
+
+  it('keeps a pool while a port of it is live or rests, and gives its number to another then', () => {
+    const t = new Tables(topology([web()]), 1);
+    const pool = t.pool(t.links[0]!, 0, parseAddress('10.200.2.4') | 0, 6);
+    const port = pool.allocate(0);
+    const other = { ...web().rules[0]!, backends: [parseAddress('10.200.2.5')] };
+    t.apply(topology([web({ rules: [other] })]));
+    t.natPools.drop(0);
+    assert.equal(t.natPools.byNumber(pool.number), pool, 'live');
+    pool.free(port, 60_000);
+    t.natPools.drop(59_999);
+    assert.equal(t.pools.length, 1, 'at rest');
+    t.natPools.drop(60_000);
+    assert.equal(t.pools.length, 0);
+    assert.equal(t.pool(t.links[0]!, 0, parseAddress('10.200.2.5') | 0, 6).number, pool.number);
+  });
+
+  it('gives a record to another endpoint when its last flow has ended, and what it counted to its heir', () => {
+    const t = new Tables(topology([web()]), 1);
+    const old = t.endpointAt(0, parseAddress('10.0.0.4') | 0)!;
+    old.flows = 1;
+    t.octets[2 * old.index] = 100;
+    const changed = [endpoint('red', 0, '10.0.0.4', { linkId: 8 })];
+    t.apply(topology([web({ endpoints: changed })]));
+    const heir = t.endpointAt(0, parseAddress('10.0.0.4') | 0)!;
+    assert.notEqual(heir.index, old.index);
+    const withBlue = topology([web({ endpoints: [...changed, endpoint('blue', 1, '10.0.0.9')] })]);
+    t.apply(withBlue);
+    assert.equal(t.endpoints[old.index], old, 'its flow lives');
+    old.flows = 0;
+    t.apply(topology([web({ endpoints: [...changed, endpoint('blue', 1, '10.0.0.8')] })]));
+    assert.equal(t.endpoints[old.index]!.name, 'blue');
+    assert.deepEqual([t.octets[2 * heir.index], t.octets[2 * old.index]], [100, 0]);
+  });
 });
