@@ -189,6 +189,7 @@ export function doubtsReset(c: Core, at: number, seq: number): boolean {
 /**
  * The backend says that it lacks the header though the timer has given up: all tries were lost, or its window was too
  * small. As long as it says so the header goes on being sent, at the timer's slowest (RFC 9293 section 3.8.6.1).
+ * Such an answer does not count as a sign of life (tcp.ts): else the two would keep a flow whose client has left.
  */
 function persist(c: Core, at: number): void {
   const { r } = c;

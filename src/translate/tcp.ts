@@ -183,7 +183,10 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
     if (tcp.window(b, l4) !== window) c.counters.windowsClamped++;
   }
   const length = segment - tcp.headerLength(b, l4);
+  const seen = r[at + F.SEEN]!;
   trackServer(c, f, tcp.sequence(b, l4), length, flags, tcp.acknowledgment(b, l4), tcp.window(b, l4));
+  // An answer to the header, which goes again as long as there is one, keeps no flow alive whose client has left.
+  if (length === 0 && (flags & TURNS) === 0 && isHeaderOpen(r[at + F.STATUS]!) && !c.recorded) r[at + F.SEEN] = seen;
   tcpToConsumer(c, ip, l4, at, c.deltaRest);
   return send(c, ip, end, at, TO_CONSUMER);
 }
