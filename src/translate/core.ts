@@ -9,6 +9,7 @@ import { PendingHeaders } from '../flow/pending-headers.js';
 import { Outbox } from '../packet/outbox.js';
 import { DropCounters } from '../packet/verdict.js';
 import type { TranslatorOptions } from './options.js';
+import type { Policer } from './policer.js';
 import type { Endpoint, Tables } from './tables.js';
 
 /** Octets before each packet in the slab that a device may use for the packet's virtio-net header. */
@@ -68,6 +69,8 @@ export class Core {
   flow = -1;
   /** Of the packet at work: it is the first fragment of a datagram. */
   fragmented = false;
+  /** Of the packet at work: its octets, until its link's policer has let it pass. */
+  uncharged = 0;
   /** Of the packet at work: checksum deltas of its length, and of other changes beside addresses and ports. */
   deltaLength = 0;
   deltaRest = 0;
@@ -151,13 +154,27 @@ export class Core {
     return ((this.now | 0) - this.r[f * F.STRIDE + F.SEEN]!) >>> 0;
   }
 
-  /**
-   * Whether a packet of a POLICED flow passes its link's policer. A recording cannot slow down, so it is not policed.
-   * @param at the flow's record
-   */
+  /** The policer of a POLICED flow's link, or null. A recording cannot slow down, so it is not policed. @param at its record */
+  policerOf(at: number): Policer | null {
+    return this.recorded ? null : this.tables.endpoints[this.r[at + F.ENDPOINT]!]!.link.policer;
+  }
+
+  /** Whether a packet of a POLICED flow passes its link's policer. */
   withinBandwidth(at: number, side: number, octets: number): boolean {
-    const { policer } = this.tables.endpoints[this.r[at + F.ENDPOINT]!]!.link;
-    return policer === null || this.recorded || policer.passes(side, octets, this);
+    const policer = this.policerOf(at);
+    return policer === null || policer.passes(side, octets, this);
+  }
+
+  /**
+   * Whether the packet at work passes its link's policer; asked again for the same packet, it has passed. To be asked
+   * before the packet changes anything: to whoever sent it, what is dropped was never there.
+   */
+  admits(policer: Policer | null, side: number): boolean {
+    if (this.uncharged > 0 && policer !== null && !this.recorded && !policer.passes(side, this.uncharged, this)) {
+      return false;
+    }
+    this.uncharged = 0;
+    return true;
   }
 
   /** Ends a flow whose timer is not set: its port goes back to its pool, its record is free. */

@@ -16,7 +16,7 @@ import * as ipv4 from '../wire/ipv4.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 import { ipToConsumer, ipToProvider } from './rewrite.js';
-import { send } from './send.js';
+import { BANDWIDTH_EXCEEDED, exceedsBandwidth, send } from './send.js';
 
 const MALFORMED = drop('fragment-malformed');
 const LIMIT = drop('fragment-limit');
@@ -127,12 +127,14 @@ export class Fragments {
     if (f < 0) return f;
     const at = f * F.STRIDE;
     if (c.r[at + F.GENERATION] !== cells[entry + GENERATION] || c.r[at + F.STATUS] === F.FREE) return NO_FLOW;
+    const side = cells[entry + DIRECTION]!;
+    if (side !== LIFT && exceedsBandwidth(c, at, side)) return BANDWIDTH_EXCEEDED;
     const newId = cells[entry + NEW_ID]!;
     ipv4.setIdentification(b, ip, newId);
     const delta = delta16(id, newId);
     c.flow = f;
     c.r[at + F.SEEN] = c.now | 0;
-    switch (cells[entry + DIRECTION]) {
+    switch (side) {
       case TO_PROVIDER:
         if (protocol === ipv4.PROTOCOL_TCP) this.extend(ip, end, at, cells[entry + ORIGIN]!);
         ipToProvider(c, ip, at, delta);
@@ -183,6 +185,7 @@ export class Fragments {
       }
       fragment.octets.copy(c.slab, ip);
       c.missing = fragment.missing;
+      c.uncharged = fragment.octets.length + fragment.missing;
       const verdict = this.later(where, ip, ip + fragment.octets.length);
       if (verdict < 0) c.drops.add(verdict);
     }

@@ -69,10 +69,11 @@ function writeHeader(c: Core, to: number, at: number): void {
   sealTemplate(b, to, template.octets.length, template.crcOffset);
 }
 
-/** The header's segment counts as sent; what the timer needs is kept. */
-function headerSent(c: Core, f: number): void {
+/** The header's segment counts as sent. @param octets that the client's packet did not have */
+function headerSent(c: Core, f: number, octets: number): void {
   const at = f * F.STRIDE;
   const { r } = c;
+  if ((r[at + F.STATUS]! & F.POLICED) !== 0) c.policerOf(at)?.take(TO_PROVIDER, octets, c);
   if ((r[at + F.STATUS]! & F.HEADER_SENT) === 0) {
     r[at + F.STATUS] = r[at + F.STATUS]! | F.HEADER_SENT;
     c.counters.headersInserted++;
@@ -126,7 +127,7 @@ export function sendHeader(c: Core, ip: number, l4: number, f: number, replaces:
   tcp.setSequence(b, to4, r[at + F.START]!);
   finish(c, to, to4, payload + length, at, ipv4.PROTOCOL_TCP);
   if (!c.outbox.add(to, headers + length, 0, TO_PROVIDER, 0)) return false;
-  headerSent(c, f);
+  headerSent(c, f, replaces ? length : headers + length);
   if (c.options.headerTimer) remember(c, f, ip, l4);
   return true;
 }
@@ -261,7 +262,7 @@ function sendRemembered(c: Core, p: number): boolean {
   writeHeader(c, payload, at);
   finish(c, ip, l4, payload + length, at, ipv4.PROTOCOL_TCP);
   if (!c.outbox.add(ip, total, 0, TO_PROVIDER, 0)) return false;
-  headerSent(c, f);
+  headerSent(c, f, total);
   return true;
 }
 
@@ -503,7 +504,7 @@ export function carrySyn(c: Core, ip: number, l4: number, end: number, f: number
     c.deltaRest += delta16(data, swapped(data));
     // The header's own odd last octet was summed as a high half, which is where it stands.
   }
-  headerSent(c, f);
+  headerSent(c, f, length);
   c.counters.fastOpenCarried++;
   return to;
 }

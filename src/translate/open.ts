@@ -1,11 +1,13 @@
 /** How a flow begins: endpoint, rule, backend, NAT address and port, security groups, in this order, each with its own refusal. */
 import * as F from '../flow/flow-table.js';
 import { mix } from '../flow/hash.js';
+import { TO_PROVIDER } from '../packet/outbox.js';
 import { drop } from '../packet/verdict.js';
 import { delta32, fold } from '../wire/checksum.js';
 import type { Core } from './core.js';
 import type { Rule } from './rules.js';
 import { permits } from './security.js';
+import { BANDWIDTH_EXCEEDED } from './send.js';
 import type { Link } from './tables.js';
 
 const NOT_UNICAST = drop('not-unicast');
@@ -77,6 +79,10 @@ export function openFlow(
   if (security !== null && !permits(security, protocol, natAddress, natPort, backend, backendPort)) {
     pool.free(natPort, c.now);
     return NSG_DENIED;
+  }
+  if (!c.admits(link.policer, TO_PROVIDER)) {
+    pool.free(natPort, c.now);
+    return BANDWIDTH_EXCEEDED;
   }
 
   const f = flows.allocate();

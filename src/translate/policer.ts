@@ -4,7 +4,8 @@
  * Theory of operation. Tokens are millionths of a bit, so that a rate in bits a second gives a whole number of them each
  * microsecond: all sums are of integers below 2^53, nothing is rounded but the time, down to the microsecond. A packet
  * passes if the bucket has tokens for all its octets, and takes them; one that does not pass takes none. The bucket holds
- * what comes in 10 ms, at least two packets of the greatest length.
+ * what comes in 10 ms, at least two packets of the greatest length. What the gateway itself adds, the PROXY header, always
+ * goes, since the stream cannot do without, and takes tokens that later packets lack; no more than one bucket of them.
  */
 const PER_OCTET = 8_000_000;
 const BURST_US = 10_000;
@@ -44,17 +45,27 @@ export class Policer {
    */
   passes(side: number, octets: number, clock: { readonly now: number }): boolean {
     const { state } = this;
+    this.fill(side, clock);
+    const cost = octets * PER_OCTET;
+    if (cost > state[side]!) return false;
+    state[side]! -= cost;
+    return true;
+  }
+
+  /** Takes the tokens of octets that pass in any case; arguments as of `passes`. */
+  take(side: number, octets: number, clock: { readonly now: number }): void {
+    const { state } = this;
+    this.fill(side, clock);
+    state[side] = Math.max(-this.burst, state[side]! - octets * PER_OCTET);
+  }
+
+  private fill(side: number, clock: { readonly now: number }): void {
+    const { state } = this;
     const nowUs = Math.floor(clock.now * 1000);
     const passed = nowUs - state[FILLED_AT + side]!;
-    let tokens = state[side]!;
-    if (passed > 0) {
-      tokens = passed >= this.fillUs ? this.burst : Math.min(this.burst, tokens + passed * this.rate);
-      state[FILLED_AT + side] = nowUs;
-      state[side] = tokens;
-    }
-    const cost = octets * PER_OCTET;
-    if (cost > tokens) return false;
-    state[side] = tokens - cost;
-    return true;
+    if (passed <= 0) return;
+    // From nothing, or from as much below it as a bucket holds.
+    state[side] = passed >= 2 * this.fillUs ? this.burst : Math.min(this.burst, state[side]! + passed * this.rate);
+    state[FILLED_AT + side] = nowUs;
   }
 }

@@ -4,7 +4,7 @@ import { TO_PROVIDER } from '../packet/outbox.js';
 import { drop, FORWARD } from '../packet/verdict.js';
 import type { Core } from './core.js';
 
-const BANDWIDTH_EXCEEDED = drop('bandwidth-exceeded');
+export const BANDWIDTH_EXCEEDED = drop('bandwidth-exceeded');
 const OUT_OF_SCRATCH = drop('out-of-scratch');
 
 /**
@@ -21,6 +21,10 @@ export function count(c: Core, at: number, side: number, octets: number): void {
   totals[e] = totals[e]! + octets;
 }
 
+/** The packet at work, of the flow at `at`, is beyond its link's bandwidth. */
+export const exceedsBandwidth = (c: Core, at: number, side: number): boolean =>
+  (c.r[at + F.STATUS]! & F.POLICED) !== 0 && !c.admits(c.policerOf(at), side);
+
 /**
  * Puts a packet into the outbox.
  * @param octets that it came with; it may have been made longer or shorter
@@ -35,7 +39,7 @@ export function send(
   octets = end - ip + c.missing,
 ): number {
   const { r } = c;
-  if ((r[at + F.STATUS]! & F.POLICED) !== 0 && !c.withinBandwidth(at, side, octets)) return BANDWIDTH_EXCEEDED;
+  if (exceedsBandwidth(c, at, side)) return BANDWIDTH_EXCEEDED;
   count(c, at, side, octets);
   return c.outbox.add(ip, end - ip, c.missing, side, r[at + F.CONSUMER_SCOPE]! >>> 8) ? FORWARD : OUT_OF_SCRATCH;
 }

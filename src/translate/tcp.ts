@@ -16,7 +16,7 @@ import * as insertion from './insertion.js';
 import { isOutdated, openFlow } from './open.js';
 import { tcpToConsumer, tcpToProvider } from './rewrite.js';
 import { trackClient, trackServer } from './tracking.js';
-import { count, send } from './send.js';
+import { BANDWIDTH_EXCEEDED, count, exceedsBandwidth, send } from './send.js';
 import { blankFastOpen, blankMptcp, readScale, readScaleOffer, refusedOptions } from './tcp-options.js';
 
 const TCP_MALFORMED = drop('tcp-malformed');
@@ -111,6 +111,7 @@ export function fromConsumer(
   // what is not SYN or RST could be taken for a part of that.
   const unanswered = (r[at + F.STATUS]! & F.STATE_MASK) === F.SYN_SENT && !c.recorded;
   if (unanswered && (flags & tcp.RST) === 0) return NO_SYN_ACK;
+  if (exceedsBandwidth(c, at, TO_PROVIDER)) return BANDWIDTH_EXCEEDED;
   c.flow = f;
   const seq = tcp.sequence(b, l4);
   let status = r[at + F.STATUS]!;
@@ -167,6 +168,7 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
   if ((flags & (tcp.RST | tcp.ACK)) === tcp.RST && insertion.doubtsReset(c, at, tcp.sequence(b, l4))) {
     return RESET_IN_DOUBT;
   }
+  if (exceedsBandwidth(c, at, TO_CONSUMER)) return BANDWIDTH_EXCEEDED;
   c.deltaRest = 0;
   const isSyn = (flags & tcp.SYN) !== 0;
   if (isSyn) {
@@ -222,6 +224,7 @@ function clientSyn(
   let passes = false; // unchanged, for the backend to challenge (RFC 5961 section 4)
   if (f >= 0) {
     const at = f * F.STRIDE;
+    if (exceedsBandwidth(c, at, TO_PROVIDER)) return BANDWIDTH_EXCEEDED;
     const state = r[at + F.STATUS]! & F.STATE_MASK;
     const anew = r[at + F.START] !== start || state === F.MIDSTREAM;
     if (state === F.ESTABLISHED && r[at + F.START] !== start) {

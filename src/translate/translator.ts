@@ -30,7 +30,7 @@ import { DEFAULT_OPTIONS, type TranslatorOptions } from './options.js';
 import { prefetch } from './prefetch.js';
 import { sendIdleResets } from './reset.js';
 import { udpToConsumer, udpToProvider } from './rewrite.js';
-import { send } from './send.js';
+import { BANDWIDTH_EXCEEDED, exceedsBandwidth, send } from './send.js';
 import { Tables } from './tables.js';
 import * as tcp from './tcp.js';
 import type { Topology } from './topology.js';
@@ -230,6 +230,7 @@ export class Translator {
     const total = ipv4.packetLength(b, ip, end - ip + missing);
     const last = Math.min(end, ip + total); // a trailer behind the packet is not part of it
     c.missing = ip + total - last;
+    c.uncharged = total;
     c.partial = partial;
     if (ipv4.ttl(b, ip) <= 1) return TTL_EXCEEDED;
     if ((ipv4.flagsAndOffset(b, ip) & ipv4.FRAGMENT_MASK) !== 0) return this.consumerFragment(ip, last, total, network);
@@ -270,8 +271,9 @@ export class Translator {
       f = openFlow(c, network, ipv4.PROTOCOL_UDP, source, destination, ports, F.UDP);
       if (f < 0) return f;
     }
-    c.flow = f;
     const at = f * F.STRIDE;
+    if (exceedsBandwidth(c, at, TO_PROVIDER)) return BANDWIDTH_EXCEEDED;
+    c.flow = f;
     c.r[at + F.SEEN] = c.now | 0;
     udpToProvider(c, ip, l4, at);
     return send(c, ip, end, at, TO_PROVIDER);
@@ -314,6 +316,7 @@ export class Translator {
     const total = ipv4.packetLength(b, ip, end - ip + missing);
     const last = Math.min(end, ip + total);
     c.missing = ip + total - last;
+    c.uncharged = total;
     c.partial = partial;
     if (ipv4.ttl(b, ip) <= 1) return TTL_EXCEEDED;
     if ((ipv4.flagsAndOffset(b, ip) & ipv4.FRAGMENT_MASK) !== 0) return this.providerFragment(ip, last, total);
@@ -343,6 +346,7 @@ export class Translator {
     c.flow = f;
     if (protocol === ipv4.PROTOCOL_TCP) return tcp.fromProvider(c, ip, l4, end, octets, f);
     const at = f * F.STRIDE;
+    if (exceedsBandwidth(c, at, TO_CONSUMER)) return BANDWIDTH_EXCEEDED;
     c.r[at + F.SEEN] = c.now | 0;
     udpToConsumer(c, ip, l4, at);
     return send(c, ip, end, at, TO_CONSUMER);

@@ -140,6 +140,54 @@ describe('the bandwidth of Direct Connect on the packet path', () => {
     assert.equal(verdicts.indexOf('bandwidth-exceeded'), 131);
   });
 
+  it('leaves no trace of what it drops: no flow, no port, no sign of life, no state', () => {
+    const b = direct(8 * MEGABIT);
+    const s = new Stream(b).established();
+    const r = b.t.core.r;
+    const used = (): number => b.t.tables.pools.reduce((sum, pool) => sum + pool.inUse, 0);
+    b.pass(1000);
+    for (let i = 0; i < 131; i++) b.client(query(1000));
+    for (let i = 0; i < 131; i++) s.reply({ payload: Buffer.alloc(960), acked: s.length });
+    b.client(query(56));
+    s.reply({ payload: Buffer.alloc(16), acked: s.length });
+    const [flows, ports, records] = [b.t.flows.count, used(), [...r.subarray(0, 56)]];
+    b.pass(0);
+    const again = new Stream(b, { isn: 900_000, clientPort: 5000 });
+    const packets = [
+      again.clientPacket({ flags: SYN, at: -1, ack: 0 }),
+      udpPacket({ ...place, sport: 1234, payload: Buffer.alloc(100) }),
+      query(1000),
+      s.clientPacket({ flags: RST, at: 0 }),
+      s.clientPacket({ flags: SYN, at: 1_000_000, ack: 0 }),
+      s.clientPacket({ payload: Buffer.alloc(100) }),
+    ];
+    for (const packet of packets) assert.equal(b.client(packet).verdict, 'bandwidth-exceeded');
+    assert.equal(s.reply({ flags: RST, at: 131 * 960 + 16, acked: s.length }).verdict, 'bandwidth-exceeded');
+    assert.deepEqual([b.t.flows.count, used(), [...r.subarray(0, 56)]], [flows, ports, records]);
+  });
+
+  it('counts headers, which go in any case, against what comes next', () => {
+    const left = (proxy: 'azure' | null): number => {
+      const b = new Bench(
+        topology(link({ ...DIRECT, bitsPerSecond: MEGABIT, proxy: proxy === null ? null : { dialect: proxy } })),
+      );
+      const s = new Stream(b);
+      s.syn();
+      s.synAck();
+      s.send();
+      s.send({ payload: 'x' });
+      let octets = 0;
+      for (; b.client(query(28 + 1)).verdict === 'forward'; octets += 29);
+      return octets;
+    };
+    const more = left(null) - left('azure');
+    assert.ok(Math.abs(more - 36) <= 29, `${String(more)} octets`);
+    const slow = new Stream(direct(800)).open(); // an octet in 10 ms
+    slow.bench.pass(190);
+    while (slow.bench.client(query(29)).verdict === 'forward');
+    slow.isHeader(slow.bench.pass(100)[0]!);
+  });
+
   it('is nothing to other links, and to none without a limit', () => {
     const burst = (b: Bench): number => {
       for (let i = 0; i < 300; i++) b.client(query(1000));
