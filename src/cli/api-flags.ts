@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import type { LabConfig } from '../config/index.js';
 import type { ApiServer } from '../control/api-server.js';
+import type { EventHub } from '../control/events.js';
 import type { ResourceManager } from '../control/manager.js';
 import { CulvertError } from '../errors.js';
 import type { Gateway } from '../gateway/gateway.js';
@@ -32,6 +33,8 @@ export const addApiOptions = (command: Command): Command =>
 /** Resources that are managed over the interface. */
 export interface ManagedResources {
   lab(): LabConfig;
+  /** What is logged here listeners of events hear of, too. */
+  readonly log: Log;
   /** Begins to answer; with a gateway each change takes effect in it at once. */
   serve(gateway?: Gateway): Promise<void>;
   close(): Promise<void>;
@@ -58,12 +61,15 @@ export async function openResources(
     import('../control/store.js'),
     import('../control/seed.js'),
   ]);
+  const { Told } = await import('../control/told.js');
+  const told = new Told(`${flags.state}.audit.jsonl`, log);
   const config = lab === undefined ? undefined : loadLab(lab);
   const store = Store.open(flags.state);
   let manager: ResourceManager;
   try {
     manager = new ResourceManager({ store, base: config ?? defaultBase() });
     warnOnce(manager, log);
+    told.follow(manager);
     if (config !== undefined) await seed(manager, config, log);
   } catch (error) {
     await store.close();
@@ -73,15 +79,17 @@ export async function openResources(
   let withdraw: (() => void) | null = null;
   return {
     lab: () => manager.lab(),
+    log: told.log,
     serve: async (gateway) => {
       if (gateway !== undefined) await follow(manager, gateway, log);
-      server = await openServer(flags, manager, log);
+      server = await openServer(flags, manager, log, told.events);
       withdraw = await announce(flags, server);
     },
     close: async () => {
       withdraw?.();
       await server?.close();
       await manager.close();
+      told.close();
     },
   };
 }
@@ -107,7 +115,7 @@ async function follow(manager: ResourceManager, gateway: Gateway, log: Log): Pro
 }
 
 /** @throws UsageError; CulvertError API_* */
-async function openServer(flags: ApiFlags, manager: ResourceManager, log: Log): Promise<ApiServer> {
+async function openServer(flags: ApiFlags, manager: ResourceManager, log: Log, events: EventHub): Promise<ApiServer> {
   const [{ ApiServer }, { certificateFor }] = await Promise.all([
     import('../control/api-server.js'),
     import('../control/tls.js'),
@@ -117,6 +125,7 @@ async function openServer(flags: ApiFlags, manager: ResourceManager, log: Log): 
   const server = await ApiServer.listen({
     manager,
     log,
+    events,
     port: wholeNumber('--port', flags.port ?? '', 65535),
     listen: flags.listen,
     token: flags.tokenFile === undefined ? undefined : readToken(flags.tokenFile),

@@ -28,7 +28,7 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   let onHangUp = (): void => undefined;
   process.on('SIGHUP', () => onHangUp());
   const managed = await openResources(flags, lab, log);
-  const gateway = await startGateway(lab, flags, log, managed, (error) => end(error));
+  const gateway = await startGateway(lab, flags, managed?.log ?? log, managed, (error) => end(error));
   const onFault = (error: unknown): void => {
     // Whatever broke, what was made on the machine must go.
     void gateway.stop().finally(() => process.exit(report(error)));

@@ -1,4 +1,5 @@
 /** What a request is answered with, and errors in the form of the management interface. */
+import type { CulvertEvent } from './events.js';
 import type { Refusal, RefusalDetail } from '../service/arm/refusal.js';
 
 export interface Answer {
@@ -6,6 +7,8 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON; absent: no body. */
   readonly body?: unknown;
+  /** In place of a body: server-sent events, until what it returns is called. */
+  readonly stream?: (send: (event: CulvertEvent) => void) => () => void;
 }
 
 /** Codes of the HTTP layer itself; those that Azure publishes have its spelling. */

@@ -10,6 +10,10 @@ import type { Answer } from './answer.js';
 import { conflictAnswer, HttpError, httpErrorAnswer, refusalAnswer } from './answer.js';
 import { checkApiVersion } from './api-version.js';
 import type { Call, Handler } from './call.js';
+import type { Caller } from './caller.js';
+import { asCaller } from './caller.js';
+import { EventHub } from './events.js';
+import { streamEvents } from './event-stream.js';
 import { culvertRoutes } from './culvert-routes.js';
 import type { ResourceManager } from './manager.js';
 import { networkRoutes } from './network-routes.js';
@@ -32,6 +36,8 @@ export interface ApiOptions {
   readonly certificate?: Certificate | undefined;
   /** How long operations take; absent: no time. */
   readonly operationMs?: number | undefined;
+  /** What happens, for those who listen; absent: nothing is told. */
+  readonly events?: EventHub | undefined;
 }
 
 /** Of requests to routes of our own, which have many resources in one. */
@@ -49,11 +55,13 @@ export const { routes } = router;
 export class ApiServer {
   private readonly options: ApiOptions;
   private readonly operations: Operations;
+  private readonly events: EventHub;
   private readonly server: http.Server;
   private readonly tokenDigest: Buffer | null;
 
   private constructor(options: ApiOptions) {
     this.options = options;
+    this.events = options.events ?? new EventHub();
     this.operations = new Operations(options.operationMs ?? 0);
     this.tokenDigest = options.token === undefined ? null : digest(options.token);
     const limits = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5000 };
@@ -114,9 +122,13 @@ export class ApiServer {
     const requestId = randomUUID();
     let answer: Answer;
     try {
-      answer = await this.answer(request);
+      answer = await this.answer(request, requestId);
     } catch (error) {
       answer = this.failure(error, requestId);
+    }
+    if (answer.stream !== undefined) {
+      streamEvents(response, answer.stream, { 'x-ms-request-id': requestId });
+      return;
     }
     const text = answer.body === undefined || request.method === 'HEAD' ? '' : JSON.stringify(answer.body);
     response.writeHead(answer.status, {
@@ -145,7 +157,7 @@ export class ApiServer {
     return httpErrorAnswer(new HttpError(500, 'InternalServerError', what));
   }
 
-  private async answer(request: http.IncomingMessage): Promise<Answer> {
+  private async answer(request: http.IncomingMessage, requestId: string): Promise<Answer> {
     const host = this.checkHost(request);
     this.checkToken(request.headers.authorization);
     const { path, query } = pathOf(request.url ?? '/');
@@ -166,8 +178,21 @@ export class ApiServer {
       origin: `${this.options.certificate === undefined ? 'http' : 'https'}://${host}`,
       manager: this.options.manager,
       operations: this.operations,
+      events: this.events,
+      lastEventId: query.get('after') ?? request.headers['last-event-id']?.toString(),
     };
-    return found.handler(call);
+    return asCaller(this.callerOf(request, requestId), () => found.handler(call));
+  }
+
+  private callerOf(request: http.IncomingMessage, requestId: string): Caller {
+    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    return {
+      address: request.socket.remoteAddress ?? '',
+      token: token === undefined ? null : digest(token).toString('hex').slice(0, 12),
+      agent: request.headers['user-agent']?.slice(0, 200) ?? null,
+      requestId,
+      request: `${request.method ?? ''} ${(request.url ?? '').split('?')[0]!}`,
+    };
   }
 
   /**

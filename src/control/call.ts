@@ -6,6 +6,7 @@ import { withoutNulls } from '../service/arm/request.js';
 import { refuse } from '../service/arm/refusal.js';
 import type { Answer } from './answer.js';
 import { HttpError } from './answer.js';
+import type { EventHub } from './events.js';
 import type { ResourceManager } from './manager.js';
 import type { Operations } from './operations.js';
 
@@ -20,6 +21,9 @@ export interface Call {
   readonly origin: string;
   readonly manager: ResourceManager;
   readonly operations: Operations;
+  readonly events: EventHub;
+  /** The last event that the client has seen. */
+  readonly lastEventId: string | undefined;
 }
 
 export type Handler = (call: Call) => Answer | Promise<Answer>;

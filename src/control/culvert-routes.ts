@@ -1,4 +1,4 @@
-/** Routes of our own beside Azure's: several changes as one. */
+/** Routes of our own beside Azure's: several changes as one, and what happens. */
 import { z } from 'zod';
 import type { RefusalDetail } from '../service/arm/refusal.js';
 import { runSteps, stepSchema } from '../service/arm/steps.js';
@@ -38,6 +38,12 @@ const changes: Handler = async (call) => {
   return { status: 200, body: { effects, warnings } satisfies ChangesAnswer };
 };
 
+const events: Handler = (call) => ({
+  status: 200,
+  stream: (send) => call.events.listen(call.lastEventId, send),
+});
+
 export const culvertRoutes: readonly Route<Handler>[] = [
   { method: 'POST', path: '/culvert/changes', handler: changes },
+  { method: 'GET', path: '/culvert/events', handler: events },
 ];

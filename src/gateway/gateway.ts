@@ -15,6 +15,7 @@ import { ControlServer } from './control-server.js';
 import type { FlowQuery, FlowReport } from './flow-report.js';
 import { reportFlows } from './flow-report.js';
 import type { Log } from './log.js';
+import { notices } from './log.js';
 import { type Machine, thisMachine } from './machine.js';
 import { MetricsServer } from './metrics.js';
 import { type NetworkPlan, planNetworks } from './plan.js';
@@ -284,7 +285,7 @@ export class Gateway {
           port.natAddresses.filter((each) => each !== address),
         );
       }
-      this.log.info('a NAT address has drained', { service: link.name, address: formatAddress(address >>> 0) });
+      this.log.info(notices.drained, { service: link.name, address: formatAddress(address >>> 0) });
     }
     tables.natPools.drop(this.pump.now);
     const { natPortsWarningPercent } = this.lab.gateway;

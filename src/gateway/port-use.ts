@@ -11,6 +11,7 @@ import type { NatPool } from '../translate/nat-pools.js';
 import type { Link, Tables } from '../translate/tables.js';
 import { formatAddress } from '../wire/address.js';
 import type { Log, LogFields } from './log.js';
+import { notices } from './log.js';
 
 export interface BackendPortUse {
   readonly service: string;
@@ -98,12 +99,12 @@ export class PortWatch {
       const still = now.get(key);
       if (still !== undefined && still.percent >= low) continue;
       this.warned.delete(key);
-      this.log.info('NAT ports towards a backend are free again', told(still ?? use, still === undefined));
+      this.log.info(notices.portsFree, told(still ?? use, still === undefined));
     }
     for (const [key, use] of now) {
       if (use.percent < percent || this.warned.has(key)) continue;
       this.warned.set(key, use);
-      this.log.warn('NAT ports towards a backend run out: add NAT addresses or backends', {
+      this.log.warn(notices.portsRunOut, {
         ...told(use, false),
         threshold: percent,
       });

@@ -13,6 +13,7 @@ import type { ResourceModel } from '../../service/resources.js';
 import type { Tables } from '../../translate/tables.js';
 import { formatAddress } from '../../wire/address.js';
 import type { Log } from '../log.js';
+import { notices } from '../log.js';
 import { type Outcome, startProbe } from './attempt.js';
 import { type Clock, realClock, Timers } from './clock.js';
 import { Health } from './health.js';
@@ -160,7 +161,7 @@ export class Prober {
     this.tables.setHealth(target.name, target.backend, up);
     const backend = formatAddress(target.backend);
     const fields = { loadBalancer: target.loadBalancer, probe: target.probe.name, backend };
-    if (up) this.log.info('backend up', fields);
-    else this.log.warn('backend down', { ...fields, reason: health.reason });
+    if (up) this.log.info(notices.backendUp, fields);
+    else this.log.warn(notices.backendDown, { ...fields, reason: health.reason });
   }
 }

@@ -128,7 +128,8 @@ export function runSteps(
   return { change: { put, remove }, effects };
 }
 
-const isSame = (before: ArmDocument | undefined, after: ArmDocument): boolean =>
+/** Whether a document says what it said before, whatever its etag. */
+export const isSame = (before: ArmDocument | undefined, after: ArmDocument): boolean =>
   before === after || (before !== undefined && means(before, after));
 
 function effectOf(id: string, before: ArmDocument | null, after: ArmDocument | null): Effect {

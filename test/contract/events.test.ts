@@ -1,0 +1,158 @@
+/** `culvert events` and the audit log of a server in a process of its own. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { start } from '../cli/command.js';
+import { repositoryRoot } from '../support/machine.js';
+import { ServeProcess } from './serve-process.js';
+
+const LAB = path.join(repositoryRoot, 'fixtures', 'labs', 'two-consumers.yaml');
+
+interface Line {
+  readonly who: object | null;
+  readonly action: string;
+  readonly id: string;
+  readonly after: object | null;
+}
+
+interface State {
+  readonly properties: { readonly privateLinkServiceConnectionState: { readonly status: string } };
+}
+
+interface Rejected {
+  readonly who: { readonly agent: string; readonly address: string; readonly token: string; readonly request: string };
+  readonly before: State;
+  readonly after: State;
+}
+
+type Event = Record<string, unknown> & { readonly id: string };
+
+/** A listening command, and what it has printed. */
+class Listener {
+  readonly #running;
+  #text = '';
+  #errors = '';
+
+  constructor(server: ServeProcess, ...args: string[]) {
+    this.#running = start(['events', '--json', '--run-dir', server.runDirectory, ...args]);
+    this.#running.process.stdout!.on('data', (chunk: Buffer) => (this.#text += chunk.toString('utf8')));
+    this.#running.process.stderr!.on('data', (chunk: Buffer) => (this.#errors += chunk.toString('utf8')));
+  }
+
+  get events(): Event[] {
+    const lines = this.#text.split('\n').slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as Event);
+  }
+
+  async until(what: string, holds: () => boolean): Promise<void> {
+    for (const end = Date.now() + 20_000; !holds();) {
+      assert.ok(Date.now() < end, `${what} did not come: ${this.#text} ${this.#errors}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  get errors(): string {
+    return this.#errors;
+  }
+
+  async stop(): Promise<number | null> {
+    this.#running.process.kill('SIGINT');
+    return (await this.#running.ended).code;
+  }
+}
+
+describe('culvert events and the audit log', function () {
+  this.timeout(60_000);
+  let server: ServeProcess;
+
+  beforeEach(async () => {
+    server = await ServeProcess.start(['--config', LAB, '--port', '0']);
+  });
+  afterEach(() => server.stop());
+
+  /** Changes until the listener hears: it is connected then. */
+  const connected = async (listener: Listener): Promise<void> => {
+    for (let i = 0; listener.events.length === 0 && i < 20; i++) {
+      assert.equal(
+        (await server.ask('pls', 'create', 'database', '--visibility', i % 2 === 0 ? '*' : 'consumer')).code,
+        0,
+      );
+    }
+    assert.ok(listener.events.length > 0);
+  };
+
+  it('tells of connections and of NAT addresses that drain', async () => {
+    const listener = new Listener(server);
+    try {
+      await connected(listener);
+      assert.equal((await server.ask('connections', 'reject', 'red-web')).code, 0);
+      assert.equal((await server.ask('pls', 'create', 'web', '--nat-ip', '10.200.1.4')).code, 0);
+      await listener.until('the drain', () => listener.events.some(({ type }) => type === 'nat-drain'));
+      const decided = listener.events.find(({ type }) => type === 'connection')!;
+      assert.equal(decided['status'], 'Rejected');
+      assert.equal(decided['before'], 'Approved');
+      assert.equal(decided['linkIdentifier'], '1001');
+      const drain = listener.events.find(({ type }) => type === 'nat-drain')!;
+      assert.equal(drain['address'], '10.200.1.5');
+    } finally {
+      assert.equal(await listener.stop(), 0);
+    }
+  });
+
+  it('goes on behind an event that was seen', async () => {
+    const first = new Listener(server);
+    await connected(first);
+    await first.stop();
+    const seen = first.events.at(-1)!;
+    assert.equal((await server.ask('connections', 'reject', 'blue-web')).code, 0);
+    const second = new Listener(server, '--after', seen.id);
+    try {
+      await second.until('the rejection', () => second.events.some((event) => event['status'] === 'Rejected'));
+    } finally {
+      await second.stop();
+    }
+  });
+
+  it('connects again when the server comes back, and tells of the gap', async () => {
+    const listener = new Listener(server);
+    try {
+      await connected(listener);
+      const { port } = new URL(server.url);
+      await server.crashAndRestart(['--port', port]);
+      await listener.until('the gap', () => listener.events.some(({ type }) => type === 'gap'));
+      assert.match(listener.errors, /connecting again/);
+    } finally {
+      await listener.stop();
+    }
+  });
+
+  it('has in the audit log who changed what, from what to what', async () => {
+    const tokenFile = path.join(server.folder, 'token');
+    writeFileSync(tokenFile, 'a-long-secret\n');
+    assert.equal((await server.ask('connections', 'reject', 'red-web', '--token-file', tokenFile)).code, 0);
+    assert.equal((await server.ask('pe', 'delete', 'red-web')).code, 0);
+    const text = readFileSync(path.join(server.folder, 'state.audit.jsonl'), 'utf8');
+    const lines = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+    const seeded = lines.filter(({ who }) => who === null);
+    assert.ok(seeded.length > 10 && seeded.every(({ action }) => action === 'create'));
+    const rejected = lines.find(({ action }) => action === 'change') as unknown as Rejected;
+    assert.equal(rejected.who.agent, 'culvert');
+    assert.match(rejected.who.address, /127\.0\.0\.1$/);
+    assert.match(rejected.who.token, /^[0-9a-f]{12}$/);
+    assert.doesNotMatch(text, /a-long-secret/);
+    assert.match(rejected.who.request, /^PUT \/subscriptions\/provider\/.*red-web\./);
+    assert.equal(rejected.before.properties.privateLinkServiceConnectionState.status, 'Approved');
+    assert.equal(rejected.after.properties.privateLinkServiceConnectionState.status, 'Rejected');
+    const deleted = lines
+      .filter(({ action }) => action === 'delete')
+      .map(({ id, after }) => [id.split('/').at(-2), after]);
+    assert.deepEqual(deleted.toSorted(), [
+      ['networkInterfaces', null],
+      ['privateEndpointConnections', null],
+      ['privateEndpoints', null],
+    ]);
+  });
+});
