@@ -19,6 +19,7 @@ import { TTL_DOWN } from '../wire/ipv4.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 import { LIFT } from './fragments.js';
+import { LEAP } from './tracking.js';
 
 /** IPv4 header without options, and the least TCP header. */
 const HEADERS = 40;
@@ -128,6 +129,11 @@ function client(
       return false;
     }
   }
+  const next = (seq + data) | 0;
+  const ahead = (next - r[at + F.CLIENT_NEXT]!) | 0;
+  const ack = v.getInt32(l4 + 8);
+  const acknowledged = (ack - r[at + F.CLIENT_ACK]!) | 0;
+  if (ahead > LEAP || acknowledged > LEAP) return false;
   if ((status & F.POLICED) !== 0 && !c.withinBandwidth(at, TO_PROVIDER, total)) return false;
   if (length !== 0) {
     const moved = (seq + length) | 0;
@@ -137,10 +143,8 @@ function client(
   r[at + F.SEEN] = c.now | 0;
   const window = v.getUint16(l4 + 14);
   r[at + F.WINDOWS] = (window << 16) | (r[at + F.WINDOWS]! & 0xffff);
-  const next = (seq + data) | 0;
-  if (((next - r[at + F.CLIENT_NEXT]!) | 0) > 0) r[at + F.CLIENT_NEXT] = next;
-  const ack = v.getInt32(l4 + 8);
-  if (((ack - r[at + F.CLIENT_ACK]!) | 0) > 0) r[at + F.CLIENT_ACK] = ack;
+  if (ahead > 0) r[at + F.CLIENT_NEXT] = next;
+  if (acknowledged > 0) r[at + F.CLIENT_ACK] = ack;
 
   const deltas = r[at + F.DELTAS]!;
   v.setInt32(l4, r[at + F.PROVIDER_PORTS]!);
@@ -199,25 +203,27 @@ export function fromBackend(c: Core, ip: number, end: number, missing: number, p
   const status = r[at + F.STATUS]!;
   if ((status & F.STATE_MASK) !== F.ESTABLISHED) return NOT_USUAL;
   const length = status >>> F.HEADER_SHIFT;
-  let ack = v.getInt32(l4 + 8);
+  const ack = v.getInt32(l4 + 8);
   let rest = 0;
   if (length !== 0) {
     if ((status & F.HEADER_ACKED) === 0) return NOT_USUAL;
     if ((status & F.PAST_START) === 0 && ((ack - r[at + F.START]!) | 0) < length) return NOT_USUAL;
   }
+  const moved = (ack - length) | 0;
+  const next = (v.getInt32(l4 + 4) + total - L4 - ((v.getUint8(l4 + 12) >>> 4) << 2)) | 0;
+  const ahead = (next - r[at + F.SERVER_NEXT]!) | 0;
+  const acknowledged = (moved - r[at + F.SERVER_ACK]!) | 0;
+  if (ahead > LEAP || acknowledged > LEAP) return NOT_USUAL;
   if ((status & F.POLICED) !== 0 && !c.withinBandwidth(at, TO_CONSUMER, total)) return NOT_USUAL;
   if (length !== 0) {
-    const moved = (ack - length) | 0;
     v.setInt32(l4 + 8, moved);
     rest = delta32(ack, moved);
-    ack = moved;
   }
   r[at + F.SEEN] = c.now | 0;
   const window = v.getUint16(l4 + 14);
   r[at + F.WINDOWS] = (r[at + F.WINDOWS]! & ~0xffff) | window;
-  const next = (v.getInt32(l4 + 4) + total - L4 - ((v.getUint8(l4 + 12) >>> 4) << 2)) | 0;
-  if (((next - r[at + F.SERVER_NEXT]!) | 0) > 0) r[at + F.SERVER_NEXT] = next;
-  if (((ack - r[at + F.SERVER_ACK]!) | 0) > 0) r[at + F.SERVER_ACK] = ack;
+  if (ahead > 0) r[at + F.SERVER_NEXT] = next;
+  if (acknowledged > 0) r[at + F.SERVER_ACK] = moved;
 
   const deltas = r[at + F.DELTAS]!;
   const back = r[at + F.CONSUMER_PORTS]!;

@@ -15,7 +15,7 @@ import type { Core } from './core.js';
 import * as insertion from './insertion.js';
 import { isOutdated, openFlow } from './open.js';
 import { tcpToConsumer, tcpToProvider } from './rewrite.js';
-import { trackClient, trackServer } from './tracking.js';
+import { LEAP, trackClient, trackServer } from './tracking.js';
 import { BANDWIDTH_EXCEEDED, count, exceedsBandwidth, send } from './send.js';
 import { blankFastOpen, blankMptcp, readScale, readScaleOffer, refusedOptions } from './tcp-options.js';
 
@@ -59,6 +59,11 @@ function isDamaged(c: Core, ip: number, l4: number, end: number, segment: number
   return sum(b, l4, end, initial) !== 0xffff;
 }
 
+/** A segment's numbers are far ahead of the highest yet. */
+const leaps = (c: Core, l4: number, dataLength: number, next: number, acknowledged: number): boolean =>
+  ((tcp.sequence(c.slab, l4) + dataLength - next) | 0) > LEAP ||
+  ((tcp.acknowledgment(c.slab, l4) - acknowledged) | 0) > LEAP;
+
 /** The header is still to be acknowledged. */
 const isHeaderOpen = (status: number): boolean => status >>> F.HEADER_SHIFT !== 0 && (status & F.HEADER_ACKED) === 0;
 
@@ -88,7 +93,11 @@ export function fromConsumer(
   const flags = tcp.flags(b, l4);
   if (badFlags(flags)) return TCP_BAD_FLAGS;
   const dataLength = segment - tcp.headerLength(b, l4);
-  const tells = (flags & TURNS) !== 0 || f < 0 || callsForHeader(c, l4, f * F.STRIDE, dataLength);
+  const tells =
+    (flags & TURNS) !== 0 ||
+    f < 0 ||
+    callsForHeader(c, l4, f * F.STRIDE, dataLength) ||
+    leaps(c, l4, dataLength, r[f * F.STRIDE + F.CLIENT_NEXT]!, r[f * F.STRIDE + F.CLIENT_ACK]!);
   if (tells && isDamaged(c, ip, l4, end, segment)) return TCP_BAD_CHECKSUM;
   c.deltaLength = 0;
   c.deltaRest = 0;
@@ -163,7 +172,13 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
   const flags = tcp.flags(b, l4);
   if (badFlags(flags)) return TCP_BAD_FLAGS;
   const at = f * F.STRIDE;
-  const tells = (flags & TURNS) !== 0 || isHeaderOpen(r[at + F.STATUS]!);
+  const dataLength = segment - tcp.headerLength(b, l4);
+  // What is acknowledged is known without the header.
+  const acknowledged = (r[at + F.SERVER_ACK]! + (r[at + F.STATUS]! >>> F.HEADER_SHIFT)) | 0;
+  const tells =
+    (flags & TURNS) !== 0 ||
+    isHeaderOpen(r[at + F.STATUS]!) ||
+    leaps(c, l4, dataLength, r[at + F.SERVER_NEXT]!, acknowledged);
   if (tells && isDamaged(c, ip, l4, end, segment)) return TCP_BAD_CHECKSUM;
   if ((flags & (tcp.RST | tcp.ACK)) === tcp.RST && insertion.doubtsReset(c, at, tcp.sequence(b, l4))) {
     return RESET_IN_DOUBT;
@@ -184,11 +199,11 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
     c.deltaRest += insertion.acknowledgmentToClient(c, l4, f);
     if (tcp.window(b, l4) !== window) c.counters.windowsClamped++;
   }
-  const length = segment - tcp.headerLength(b, l4);
   const seen = r[at + F.SEEN]!;
-  trackServer(c, f, tcp.sequence(b, l4), length, flags, tcp.acknowledgment(b, l4), tcp.window(b, l4));
+  trackServer(c, f, tcp.sequence(b, l4), dataLength, flags, tcp.acknowledgment(b, l4), tcp.window(b, l4));
   // An answer to the header, which goes again as long as there is one, keeps no flow alive whose client has left.
-  if (length === 0 && (flags & TURNS) === 0 && isHeaderOpen(r[at + F.STATUS]!) && !c.recorded) r[at + F.SEEN] = seen;
+  if (dataLength === 0 && (flags & TURNS) === 0 && isHeaderOpen(r[at + F.STATUS]!) && !c.recorded)
+    r[at + F.SEEN] = seen;
   tcpToConsumer(c, ip, l4, at, c.deltaRest);
   return send(c, ip, end, at, TO_CONSUMER);
 }

@@ -6,6 +6,13 @@ import * as F from '../flow/flow-table.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 
+/**
+ * A number that is so far ahead of the highest yet is believed only of a segment whose checksum is right: one wrong bit would
+ * set the mark where no real segment ever gets to, and the connection's RST would not be known for one. No segment, however
+ * large, moves a mark that far, but behind a gap.
+ */
+export const LEAP = 0x20000;
+
 export function trackClient(
   c: Core,
   f: number,

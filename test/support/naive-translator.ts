@@ -111,6 +111,9 @@ interface Datagram {
 
 /** Signed distance modulo 2^32. */
 const distance = (from: number, to: number): number => (to - from) | 0;
+/** It claims to be more than 128 KiB ahead of the highest numbers yet. */
+const leaps = (s: ReturnType<typeof segmentOf>, next: number, acknowledged: number): boolean =>
+  distance(next, u32(s.seq + s.data)) > 131_072 || distance(acknowledged, s.ack) > 131_072;
 const u32 = (n: number): number => n >>> 0;
 
 const segmentOf = (p: Packet) => {
@@ -447,7 +450,8 @@ export class NaiveTranslator {
     const s = segmentOf(p);
     if (badFlags(s.flags)) return 'tcp-bad-flags';
     const calls = found !== null && isHeaderOpen(found) && (s.seq === found.start || (s.data > 0 && !found.sent));
-    const tells = found === null || has(s.flags, SYN | FIN | RST) || calls;
+    const far = found !== null && leaps(s, found.clientNext, found.clientAck);
+    const tells = found === null || has(s.flags, SYN | FIN | RST) || calls || far;
     if (tells && this.isDamaged(p)) return 'tcp-bad-checksum';
     if (has(s.flags, SYN)) return has(s.flags, ACK) ? 'simultaneous-open' : this.clientSyn(p, tuple, found);
     let f = found;
@@ -635,7 +639,8 @@ export class NaiveTranslator {
   private serverSegment(p: Packet, f: Flow): string {
     const s = segmentOf(p);
     if (badFlags(s.flags)) return 'tcp-bad-flags';
-    if ((has(s.flags, SYN | FIN | RST) || isHeaderOpen(f)) && this.isDamaged(p)) return 'tcp-bad-checksum';
+    const far = leaps(s, f.serverNext, u32(f.serverAck + f.header.length));
+    if ((has(s.flags, SYN | FIN | RST) || isHeaderOpen(f) || far) && this.isDamaged(p)) return 'tcp-bad-checksum';
     const after: Packet = { ...p, body: Buffer.from(p.body) };
     if (has(s.flags, SYN)) {
       if (!has(s.flags, ACK)) return 'simultaneous-open';

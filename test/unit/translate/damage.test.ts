@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Bench, topology } from '../../support/bench.js';
 import { segment } from '../../support/dissect.js';
-import { ACK, SYN } from '../../support/packets.js';
+import { ACK, RST, SYN } from '../../support/packets.js';
 import { only, Stream } from '../../support/stream.js';
 
 const stream = (): Stream => new Stream(new Bench(topology()));
@@ -50,6 +50,27 @@ describe('damaged segments', () => {
     // Past the closing limit, within the idle one.
     s.bench.pass(100_000);
     assert.equal(s.bench.t.flows.count, 1);
+  });
+
+  it('do not set marks that no real segment gets to: its RST is known for one', () => {
+    for (const octet of [4, 5, 8, 9]) {
+      const s = stream().established();
+      // Octet 5 from its bit 2 on: 2^18 and more.
+      const bit = octet % 4 === 1 ? 2 : 4;
+      dropped(s, damaged(s.clientPacket({ at: 0, payload: 'x' }), octet, bit));
+      dropped(s, damaged(s.backendPacket({ at: 0, acked: s.length, payload: 'y' }), octet, bit), 'backend');
+      only(s.send({ payload: 'data' }));
+      only(s.reply({ acked: s.length, payload: 'more' }));
+      only(s.send({ flags: RST, at: 4 }));
+      s.bench.pass(61_000);
+      assert.equal(s.bench.t.flows.count, 0, `octet ${octet}`);
+    }
+  });
+
+  it('are told from whole ones behind a long gap', () => {
+    const s = stream().established();
+    assert.equal(only(s.send({ at: 500_000, payload: 'data' })).to, 'provider');
+    assert.equal(only(s.reply({ at: 900_000, acked: s.length + 500_004, payload: 'more' })).to, 'consumer');
   });
 
   it('acknowledge no header', () => {
