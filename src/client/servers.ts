@@ -29,7 +29,9 @@ const folderOf = (directory: string): string => path.join(directory, 'api');
  */
 export function announceServer(record: ServerRecord, directory?: string): (() => void) | null {
   try {
-    const folder = folderOf(directory ?? runDirectory());
+    const place = directory ?? runDirectory();
+    runningServers(place); // removes what killed servers left
+    const folder = folderOf(place);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const stored: StoredRecord = { ...record, pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
     const file = path.join(folder, `${String(process.pid)}.json`);
