@@ -25,6 +25,7 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   // Before the start: a signal that comes meanwhile must not leave half of it behind.
   const onSignal = (): void => end(null);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  // Unheard it would end the process.
   let onHangUp = (): void => undefined;
   process.on('SIGHUP', () => onHangUp());
   const managed = await openResources(flags, lab, log);
@@ -35,7 +36,7 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   };
   onHangUp = (): void => {
     if (managed === null) gateway.reload();
-    else log.info('SIGHUP changes nothing: the resources of the state count, not the lab file');
+    else log.warn('the resources are those of the state; the lab file is read at the next start');
   };
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
@@ -43,10 +44,6 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   try {
     if (managed === null) failure = await followLab(lab, log, gateway, ended);
     else {
-      // Unheard it would end the process.
-      process.on('SIGHUP', () =>
-        log.warn('the resources are those of the state; the lab file is read at the next start'),
-      );
       await managed.serve(gateway);
       failure = await ended;
     }

@@ -255,12 +255,6 @@ describe('culvert up, managed by @azure/arm-network', function () {
     assert.match(await whose(RED), /^LINKID/);
   });
 
-  it('goes on after SIGHUP: what counts is the state', async () => {
-    gateway.signal('SIGHUP');
-    await gateway.logged('SIGHUP changes nothing');
-    assert.match(await whose(RED), /^LINKID/);
-  });
-
   it('says that the lab file is not what counts, when it is told to take it again', async () => {
     gateway.signal('SIGHUP');
     await gateway.logged('the resources are those of the state; the lab file is read at the next start');
