@@ -6,6 +6,7 @@
  * commit is on the disk (fdatasync), and only then is a client told that its change was made. The file says by what
  * schema it was written; an older one is migrated when it is opened, in one transaction too.
  */
+import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
@@ -61,13 +62,28 @@ function checkForm(file: string): void {
   }
 }
 
+/**
+ * Takes the lock of an open file (flock(2)), which the kernel holds for us until the file is closed or we are gone; flock(1)
+ * takes it on the descriptor that it shares with us. A process's number would not do: containers with one file between
+ * them have numbers of their own.
+ * @returns whether it was free; null: there is no flock command
+ */
+function lock(descriptor: number): boolean | null {
+  const { status, error } = spawnSync('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', descriptor] });
+  return error === undefined ? status === 0 : null;
+}
+
 export class Store {
   private readonly root: RootDatabase;
   private readonly meta: Database<Meta, string>;
   private readonly documents: Database<string, string>;
 
-  private constructor(root: RootDatabase) {
+  /** Of the file, for its lock. */
+  private readonly descriptor: number;
+
+  private constructor(root: RootDatabase, file: string) {
     this.root = root;
+    this.descriptor = openSync(file, 'r+');
     this.meta = root.openDB<Meta, string>('meta', { encoding: 'json' });
     this.documents = root.openDB<string, string>('documents', { encoding: 'string' });
   }
@@ -83,7 +99,7 @@ export class Store {
       mkdirSync(path.dirname(path.resolve(file)), { recursive: true, mode: 0o700 });
       // A commit answers when it is on the disk: no overlapping of commits and synchronisation.
       const options = { path: file, noSubdir: true, overlappingSync: false, permissionsMode: 0o600, maxDbs: 4 };
-      store = new Store(open(options));
+      store = new Store(open(options), file);
     } catch (error) {
       const why = (error as Error).message;
       throw failed('STATE_UNREADABLE', `${file} cannot be opened as a state file: ${why}; name another file`, error);
@@ -94,6 +110,7 @@ export class Store {
       return store;
     } catch (error) {
       void store.root.close();
+      closeSync(store.descriptor);
       if (error instanceof CulvertError) throw error;
       throw failed(
         'STATE_UNREADABLE',
@@ -106,11 +123,15 @@ export class Store {
   /** Two processes with one state would each not know what the other does. */
   private take(file: string): void {
     const me: Owner = { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
+    const isFree = lock(this.descriptor);
     this.root.transactionSync(() => {
       const owner = this.meta.get('owner') as Owner | undefined;
-      if (owner !== undefined && owner.pid !== me.pid && isSameProcess(owner)) {
-        const what = `${file} is in use by process ${String(owner.pid)}: end it, or name another state file`;
-        throw failed('STATE_IN_USE', what);
+      const isMine = owner?.pid === me.pid && owner.startTime === me.startTime;
+      const isTaken = isFree === null ? owner !== undefined && !isMine && isSameProcess(owner) : !isFree;
+      if (isTaken) {
+        const who =
+          owner === undefined || isMine ? 'already' : `by process ${String(owner.pid)}, here or in a container`;
+        throw failed('STATE_IN_USE', `${file} is in use ${who}: end it, or name another state file`);
       }
       void this.meta.put('owner', me);
     });
@@ -154,5 +175,6 @@ export class Store {
       void this.meta.remove('owner');
     });
     await this.root.close();
+    closeSync(this.descriptor);
   }
 }

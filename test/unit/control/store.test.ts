@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Store } from '../../../src/control/store.js';
 import type { Migration } from '../../../src/control/store.js';
+import { startTimeOf } from '../../../src/gateway/process.js';
 import type { ArmDocument } from '../../../src/service/arm/documents.js';
 
 const document = (name: string, properties: object = {}): ArmDocument => ({
@@ -55,22 +57,59 @@ describe('control: the state file', () => {
     await store.close();
   });
 
-  it('is held by one process at a time, and by the next one after it was killed', async () => {
-    const store = Store.open(file);
-    const open = `import('${new URL('../../../src/control/store.js', import.meta.url).href}').then(({ Store }) => { Store.open(process.argv[1]); process.kill(process.pid, 'SIGKILL'); }).catch((error) => console.log(error.code))`;
-    const other = (): string => {
+  for (const [where, PATH] of Object.entries({ '': process.env['PATH'], ', without flock(1) too': '/nowhere' })) {
+    it(`is held by one process at a time, and by the next one after it was killed${where}`, async () => {
+      const before = process.env['PATH'];
+      process.env['PATH'] = PATH;
       try {
-        return execFileSync(process.execPath, ['-e', open, file], { stdio: ['ignore', 'pipe', 'ignore'] })
-          .toString()
-          .trim();
-      } catch (error) {
-        return (error as { signal: string }).signal;
+        const store = Store.open(file);
+        const open = `import('${new URL('../../../src/control/store.js', import.meta.url).href}').then(({ Store }) => { Store.open(process.argv[1]); process.kill(process.pid, 'SIGKILL'); }).catch((error) => console.log(error.code))`;
+        const other = (): string => {
+          try {
+            return execFileSync(process.execPath, ['-e', open, file], { stdio: ['ignore', 'pipe', 'ignore'] })
+              .toString()
+              .trim();
+          } catch (error) {
+            return (error as { signal: string }).signal;
+          }
+        };
+        assert.equal(other(), 'STATE_IN_USE');
+        await store.close();
+        assert.equal(other(), 'SIGKILL');
+        await Store.open(file).close();
+      } finally {
+        process.env['PATH'] = before;
       }
-    };
-    assert.equal(other(), 'STATE_IN_USE');
-    await store.close();
-    assert.equal(other(), 'SIGKILL');
-    await Store.open(file).close();
+    });
+  }
+
+  it('is held also by a process of the same number, as containers have them', async () => {
+    const store = new URL('../../../src/control/store.js', import.meta.url).href;
+    const me = JSON.stringify({ pid: process.pid, startTime: startTimeOf(process.pid) });
+    // The record of another process that looks like ours.
+    const holder = spawn(
+      process.execPath,
+      [
+        '-e',
+        `import(${JSON.stringify(store)}).then(async ({ Store }) => {
+          const held = Store.open(process.argv[1]);
+          await held.meta.put('owner', ${me});
+          console.log('held');
+          setInterval(() => undefined, 1000);
+        })`,
+        file,
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    await once(holder.stdout, 'data');
+    assert.throws(() => Store.open(file), { code: 'STATE_IN_USE' });
+    const ended = once(holder, 'close');
+    holder.kill('SIGKILL');
+    await ended;
+    const next = Store.open(file);
+    assert.throws(() => Store.open(file), { code: 'STATE_IN_USE', message: /in use already/ });
+    await next.write({ put: [document('a')], remove: [] });
+    await next.close();
   });
 
   it('of an older schema is migrated, step by step and once', async () => {
