@@ -81,7 +81,7 @@ export async function openResources(
     lab: () => manager.lab(),
     log: told.log,
     serve: async (gateway) => {
-      if (gateway !== undefined) await follow(manager, gateway, log);
+      if (gateway !== undefined) follow(manager, gateway, log);
       server = await openServer(flags, manager, log, told.events);
       withdraw = await announce(flags, server);
     },
@@ -104,10 +104,9 @@ function warnOnce(manager: ResourceManager, log: Log): void {
 }
 
 /** Changes of the resources take effect in the gateway before they are answered. */
-async function follow(manager: ResourceManager, gateway: Gateway, log: Log): Promise<void> {
-  const { planNetworks } = await import('../gateway/plan.js');
+function follow(manager: ResourceManager, gateway: Gateway, log: Log): void {
   manager.attach({
-    check: (lab) => planNetworks(lab),
+    check: (lab) => gateway.prepare(lab),
     apply: (lab) => {
       log.info('resources changed', { flowsEnded: gateway.take(lab) });
     },

@@ -6,6 +6,7 @@ import type { PacketDevice } from '../device/device.js';
 import type { Log } from './log.js';
 import type { Machine } from './machine.js';
 import { type NetworkPlan, sameInterface } from './plan.js';
+import { PROBE_ROUTE } from './probes/tcp-stack.js';
 import type { RunState } from './run-state.js';
 
 export interface Attachment {
@@ -23,6 +24,11 @@ export class Attachments {
     this.machine = machine;
     this.state = state;
     this.log = log;
+  }
+
+  /** What there is, as the plans that would make it. */
+  get plans(): NetworkPlan[] {
+    return [...this.attached.values()].map(({ plan }) => plan);
   }
 
   get(network: string): Attachment | undefined {
@@ -70,6 +76,41 @@ export class Attachments {
   closeAll(): void {
     for (const network of [...this.attached.keys()]) this.close(network);
     this.sweep();
+  }
+
+  /** Takes the route to the probes from interfaces that are not to have it, since a namespace has one such route. */
+  freeProbeRoute(plans: readonly NetworkPlan[]): void {
+    for (const attachment of this.attached.values()) {
+      const { plan, device } = attachment;
+      if (!plan.routes.includes(PROBE_ROUTE) || this.isProbed(attachment, plans)) continue;
+      try {
+        this.machine.removeRoute(plan.namespace, device.name, PROBE_ROUTE);
+      } catch (error) {
+        // It is gone already: somebody else removed it.
+        this.log.warn('the route to the probes could not be removed', {
+          network: plan.name,
+          why: (error as Error).message,
+        });
+      }
+      attachment.plan = { ...plan, routes: plan.routes.filter((route) => route !== PROBE_ROUTE) };
+    }
+  }
+
+  /** Gives it to the interfaces that are to have it. @throws CulvertError IP_COMMAND_* */
+  giveProbeRoute(plans: readonly NetworkPlan[]): void {
+    for (const attachment of this.attached.values()) {
+      const { plan, device } = attachment;
+      if (plan.routes.includes(PROBE_ROUTE) || !this.isProbed(attachment, plans)) continue;
+      this.machine.addRoute(plan.namespace, device.name, PROBE_ROUTE);
+      attachment.plan = { ...plan, routes: [...plan.routes, PROBE_ROUTE] };
+    }
+  }
+
+  /** Whether an interface has the route to the probes by these plans; one that waits to move keeps what it has. */
+  private isProbed({ plan }: Attachment, plans: readonly NetworkPlan[]): boolean {
+    const next = plans.find(({ name }) => name === plan.name);
+    if (next === undefined) return false;
+    return (next.namespace === plan.namespace ? next : plan).routes.includes(PROBE_ROUTE);
   }
 
   /** What keeps a running interface from being what the lab now says. */

@@ -41,6 +41,9 @@ export interface GatewayOptions {
   readonly onFailure?: (error: CulvertError) => void;
 }
 
+/** Between looks at ports that were warned of. */
+const WARNED_LOOK_MS = 1000;
+
 export class Gateway {
   readonly name: string;
   readonly startedAt = new Date();
@@ -59,6 +62,7 @@ export class Gateway {
   private control: ControlServer | null = null;
   private metrics: MetricsServer | null = null;
   private stopping: Promise<void> | null = null;
+  private nextLook: NodeJS.Timeout | null = null;
 
   private constructor(options: GatewayOptions, lab: LabConfig, state: RunState) {
     this.options = options;
@@ -113,6 +117,7 @@ export class Gateway {
     for (const warning of this.lab.warnings) this.log.warn(warning.message, { code: warning.code });
     this.prober.follow(this.lab.model, false);
     for (const plan of plans) this.attach(plan);
+    this.assign(plans);
     this.attachments.sweep();
     const socket = gateway.socket === null ? this.state.defaultSocket : path.resolve(gateway.socket);
     this.state.setSocket(socket);
@@ -131,8 +136,7 @@ export class Gateway {
 
   private attach(plan: NetworkPlan): void {
     const { device } = this.attachments.open(plan, this.lab.gateway.offload);
-    const network = plan.consumer ? this.networkIndex(plan.name) : -1;
-    const port = this.pump.add(device, network, plan.natAddresses);
+    const port = this.pump.add(device, -1, new Int32Array(0));
     this.ports.set(plan.name, port);
     port.probes = this.prober.attach(plan.name, device.mtu, (packet) => this.pump.send(port, packet));
     this.log.info('interface up', {
@@ -141,6 +145,22 @@ export class Gateway {
       ...(plan.namespace === null ? {} : { namespace: plan.namespace }),
       mtu: plan.mtu,
     });
+  }
+
+  private detach(name: string): void {
+    this.prober.detach(name);
+    this.pump.remove(this.ports.get(name)!);
+    this.ports.delete(name);
+    this.attachments.close(name);
+    this.log.info('interface down', { network: name });
+  }
+
+  /** Interfaces take the packets of the networks that they are for. */
+  private assign(plans: readonly NetworkPlan[]): void {
+    for (const plan of plans) {
+      const port = this.ports.get(plan.name)!;
+      this.pump.assign(port, plan.consumer ? this.networkIndex(plan.name) : -1, this.natAddressesOf(plan, port));
+    }
   }
 
   private networkOf(port: Port): string {
@@ -179,15 +199,42 @@ export class Gateway {
   /**
    * Takes other resources, as {@link reload} does those of the lab file.
    * @returns how many flows ended
-   * @throws CulvertError GATEWAY_NETWORKS_OVERLAP, GATEWAY_NAT_ADDRESS_TWICE, GATEWAY_PROBES_OVERLAP: nothing has
-   *   changed then
+   * @throws CulvertError as {@link prepare}
    */
   take(lab: LabConfig): number {
-    const plans = planNetworks(lab);
+    const plans = this.prepare(lab);
     const ended = this.apply(lab) + this.endMoved(plans);
     this.follow(plans);
     this.watch(true);
     return ended;
+  }
+
+  /**
+   * Makes what other resources need of this machine and is not there yet; they are not taken by that.
+   * @throws CulvertError GATEWAY_NETWORKS_OVERLAP, GATEWAY_NAT_ADDRESS_TWICE, GATEWAY_PROBES_OVERLAP,
+   *   GATEWAY_NETWORK_NOT_ATTACHED: nothing has changed then
+   */
+  prepare(lab: LabConfig): NetworkPlan[] {
+    const plans = planNetworks(lab);
+    const before = this.attachments.plans;
+    const added = plans.filter(({ name }) => !this.ports.has(name));
+    try {
+      this.attachments.freeProbeRoute(plans);
+      for (const plan of added) this.attach(plan);
+      this.attachments.giveProbeRoute(plans);
+      return plans;
+    } catch (error) {
+      for (const { name } of added) if (this.ports.has(name)) this.detach(name);
+      this.attachments.sweep();
+      this.attachments.freeProbeRoute(before);
+      this.attachments.giveProbeRoute(before);
+      throw new CulvertError(
+        'GATEWAY_NETWORK_NOT_ATTACHED',
+        `the machine refuses what the networks need: ${(error as Error).message}`,
+        {},
+        { cause: error },
+      );
+    }
   }
 
   /** @returns how many flows ended */
@@ -216,29 +263,12 @@ export class Gateway {
   /** Interfaces follow the networks that take part. */
   private follow(plans: readonly NetworkPlan[]): void {
     for (const plan of plans) {
-      const port = this.ports.get(plan.name);
-      if (port === undefined) {
-        try {
-          this.attach(plan);
-        } catch (error) {
-          this.log.error(`network '${plan.name}' could not be attached: ${(error as Error).message}`);
-        }
-        continue;
-      }
-      if (this.attachments.differs(plan)) {
-        this.log.warn('the interface stays as it is until the next start', { network: plan.name });
-      }
-      this.pump.assign(port, plan.consumer ? this.networkIndex(plan.name) : -1, this.natAddressesOf(plan, port));
+      if (!this.attachments.differs(plan)) continue;
+      this.log.warn('the interface stays as it is until the next start', { network: plan.name });
     }
+    this.assign(plans);
     const wanted = new Set(plans.map((plan) => plan.name));
-    for (const [name, port] of [...this.ports]) {
-      if (wanted.has(name)) continue;
-      this.prober.detach(name);
-      this.pump.remove(port);
-      this.ports.delete(name);
-      this.attachments.close(name);
-      this.log.info('interface down', { network: name });
-    }
+    for (const name of [...this.ports.keys()]) if (!wanted.has(name)) this.detach(name);
     this.attachments.sweep();
   }
 
@@ -289,8 +319,13 @@ export class Gateway {
     }
     tables.natPools.drop(this.pump.now);
     const { natPortsWarningPercent } = this.lab.gateway;
-    // Nothing looks again when no flow is left.
     this.portWatch.look(tables, this.pump.now, natPortsWarningPercent, force || flows.count === 0);
+    if (!this.portWatch.warns || this.nextLook !== null || this.stopping !== null) return;
+    // The pump tells of no time once no flow is left, but ports rest on, and the warning has to end.
+    this.nextLook = setTimeout(() => {
+      this.nextLook = null;
+      this.watch(true);
+    }, WARNED_LOOK_MS).unref();
   }
 
   private lost(port: Port): void {
@@ -309,6 +344,7 @@ export class Gateway {
   }
 
   private async end(): Promise<void> {
+    if (this.nextLook !== null) clearTimeout(this.nextLook);
     this.prober.close();
     this.pump.close();
     this.taps.removeAll();

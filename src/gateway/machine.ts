@@ -12,7 +12,12 @@ export interface Machine {
   /** Processes in it keep it alive, without its name. */
   removeNamespace(name: string): void;
   openDevice(plan: NetworkPlan, offload: boolean): PacketDevice;
+  /** Sends a destination into a device that is open, from another one's if need be. @param namespace null: our own */
+  addRoute(namespace: string | null, device: string, route: string): void;
+  removeRoute(namespace: string | null, device: string, route: string): void;
 }
+
+const within = (namespace: string | null): string[] => (namespace === null ? [] : ['-n', namespace]);
 
 export const thisMachine: Machine = {
   // Where ip-netns(8) binds them.
@@ -33,4 +38,10 @@ export const thisMachine: Machine = {
       routes: plan.routes,
       ...(plan.namespace === null ? {} : { netns: plan.namespace }),
     }),
+  addRoute: (namespace, device, route) => {
+    ip(...within(namespace), 'route', 'replace', route, 'dev', device);
+  },
+  removeRoute: (namespace, device, route) => {
+    ip(...within(namespace), 'route', 'del', route, 'dev', device);
+  },
 };

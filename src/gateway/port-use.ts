@@ -81,6 +81,11 @@ export class PortWatch {
     this.log = log;
   }
 
+  /** Whether a warning stands. */
+  get warns(): boolean {
+    return this.warned.size > 0;
+  }
+
   isWarned(use: BackendPortUse): boolean {
     return this.warned.has(keyOf(use));
   }

@@ -252,6 +252,31 @@ describe('culvert up, managed by @azure/arm-network', function () {
     await refused(attach(BLUE, ''), 409, 'GATEWAY_NETWORKS_OVERLAP', /one machine can route it to one of them only/);
     assert.deepEqual(await tags(), before);
     await attach(RED, namespaceOf[RED]!);
+    // An interface of that name is there: the machine itself says no, when an endpoint asks for the network.
+    ip('-n', namespaceOf[BLUE]!, 'tuntap', 'add', 'dev', `tw${id}`, 'mode', 'tun');
+    await client(BLUE).virtualNetworks.beginCreateOrUpdateAndWait(
+      GROUP,
+      'twin',
+      {
+        location: LOCATION,
+        addressSpace: { addressPrefixes: ['10.9.0.0/16'] },
+        tags: { 'culvert-namespace': namespaceOf[BLUE]!, 'culvert-device': `tw${id}` },
+        subnets: [{ name: 'default', addressPrefix: '10.9.0.0/24' }],
+      },
+      QUICK,
+    );
+    const inTwin = client(BLUE).privateEndpoints.beginCreateOrUpdateAndWait(
+      GROUP,
+      'twin',
+      {
+        location: LOCATION,
+        subnet: { id: `${resource(BLUE, 'virtualNetworks', 'twin')}/subnets/default` },
+        privateLinkServiceConnections: [{ name: 'web', privateLinkServiceId: service }],
+      },
+      QUICK,
+    );
+    await refused(inTwin, 409, 'GATEWAY_NETWORK_NOT_ATTACHED', /the machine refuses what the networks need/);
+    await refused(client(BLUE).privateEndpoints.get(GROUP, 'twin'), 404, 'ResourceNotFound', /was not found/);
     assert.match(await whose(RED), /^LINKID/);
   });
 

@@ -264,6 +264,19 @@ describe('gateway: a life', () => {
     assert.deepEqual(gateway.status().reloads, { count: 1, mistakes: [] });
   });
 
+  it('changes nothing where a network cannot be attached, and says so', async () => {
+    const gateway = await start();
+    machine.broken = 'green';
+    const wanted = lab({ redStatus: 'Rejected', moreEndpoints: greenEndpoint });
+    assert.ok(!reload(gateway, wanted));
+    assert.match(gateway.status().reloads.mistakes.join(), /the machine refuses .*cv-green is taken/);
+    assert.ok(passes('red', 1), 'the lab is the one before');
+    assert.deepEqual([...machine.namespaces], ['red', 'blue', 'provider']);
+    machine.broken = '';
+    assert.ok(reload(gateway, wanted));
+    assert.ok(passes('green', 1) && !passes('red', 1));
+  });
+
   it('says what waits for the next start', async () => {
     const gateway = await start();
     const warnings = (): string[] => messages.filter((m) => m.startsWith('warn'));

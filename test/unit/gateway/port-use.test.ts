@@ -4,6 +4,7 @@ import { exposition } from '../../../src/gateway/metrics.js';
 import { backendPortUse, PortWatch } from '../../../src/gateway/port-use.js';
 import { Tables } from '../../../src/translate/tables.js';
 import { address, link, topology } from '../../support/bench.js';
+import { SYN, tcpPacket } from '../../support/packets.js';
 import { GatewayBench, labText } from './gateway-bench.js';
 
 const BACKEND = address('10.1.0.4') | 0;
@@ -131,6 +132,27 @@ describe('the warning before NAT ports run out', () => {
     take(t, 1, 10);
     new PortWatch(log).look(t, 0, 0, true);
     assert.deepEqual(lines, []);
+  });
+
+  it('ends by itself once the ports have rested, also when no packet comes any more', async () => {
+    const bench = new GatewayBench();
+    const tight = '{ natPorts: { first: 2000, count: 10 }, timeouts: { tcpHalfOpen: 0.3, portHold: 1 } }';
+    await bench.start(labText({ translation: tight }));
+    try {
+      for (let sport = 1; sport <= 10; sport++) {
+        const syn = tcpPacket({ src: '10.0.0.5', dst: '10.0.0.9', sport, dport: 53, flags: SYN });
+        bench.machine.device('red').give(syn);
+      }
+      const warnings = (): string[] => bench.told('NAT ports towards').map(({ level }) => level);
+      for (let i = 0; warnings().length < 2; i++) {
+        assert.ok(i < 400, `told: ${warnings().join()}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      assert.deepEqual(warnings(), ['warn', 'info']);
+      assert.equal(bench.gateway.pump.translator.flows.count, 0);
+    } finally {
+      await bench.stop();
+    }
   });
 
   it('reaches log, status and metrics of a gateway before connections fail', async () => {

@@ -12,6 +12,8 @@ export class ScriptedMachine implements Machine {
   readonly history: string[] = [];
   /** The network whose device cannot be opened. */
   broken = '';
+  /** The device that takes no further route. */
+  routeless = '';
 
   hasNamespace(name: string): boolean {
     return this.namespaces.has(name);
@@ -33,6 +35,15 @@ export class ScriptedMachine implements Machine {
     this.devices.set(plan.name, device);
     this.history.push(`open ${plan.device}`);
     return device;
+  }
+
+  addRoute(namespace: string | null, device: string, route: string): void {
+    if (device === this.routeless) throw new CulvertError('IP_COMMAND_FAILED', `${device} takes no route`);
+    this.history.push(`${namespace ?? 'here'}: +${route} ${device}`);
+  }
+
+  removeRoute(namespace: string | null, device: string, route: string): void {
+    this.history.push(`${namespace ?? 'here'}: -${route} ${device}`);
   }
 
   device(network: string): ScriptedDevice {

@@ -78,12 +78,16 @@ describe('probes: in the gateway', () => {
   let gateway: Gateway;
   const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
+  async function start(text: string): Promise<void> {
+    const file = path.join(folder, 'lab.yaml');
+    writeFileSync(file, text);
+    gateway = await Gateway.start({ lab: file, log, runDirectory: path.join(folder, 'run'), machine });
+  }
+
   beforeEach(async () => {
     folder = mkdtempSync(path.join(os.tmpdir(), 'culvert-probes-'));
-    const file = path.join(folder, 'lab.yaml');
-    writeFileSync(file, one);
     machine = new ScriptedMachine();
-    gateway = await Gateway.start({ lab: file, log, runDirectory: path.join(folder, 'run'), machine });
+    await start(one);
   });
   afterEach(async () => {
     await gateway.stop();
@@ -165,6 +169,38 @@ describe('probes: in the gateway', () => {
     machine.device('provider').give(stray);
     assert.equal(gateway.status().drops['no-flow'], 2);
     assert.equal(machine.device('provider').written.length, 1, 'no answer');
+  });
+
+  /** What a lab that is taken changes on the machine. */
+  const changes = (text: string): string[] => {
+    const before = machine.history.length;
+    gateway.take(parseLab(text, 'lab.yaml'));
+    return machine.history.slice(before);
+  };
+
+  it('that a running gateway gets have a way back at once, in its own namespace too', async () => {
+    await gateway.stop();
+    const unprobed = lab({ provider: { probe: '' } });
+    await start(unprobed);
+    assert.deepEqual(changes(lab({ provider: {} })), [`here: +${PROBES}/32 cv-provider`]);
+    assert.deepEqual(changes(lab({ provider: {} })), []);
+    assert.deepEqual(changes(unprobed), [`here: -${PROBES}/32 cv-provider`]);
+  });
+
+  it('take the one way back along to another network of a namespace, running or new', () => {
+    const [apart, unprobed] = [{ provider: '    namespace: provider' }, { probe: '' }];
+    const other = lab({ provider: { ...apart, ...unprobed }, b: apart });
+    const back = lab({ provider: apart, b: { ...apart, ...unprobed } });
+    assert.deepEqual(changes(other), [`provider: -${PROBES}/32 cv-provider`, 'open cv-b']);
+    const home = [`provider: -${PROBES}/32 cv-b`, `provider: +${PROBES}/32 cv-provider`];
+    assert.deepEqual(changes(back), home);
+    machine.routeless = 'cv-b';
+    assert.throws(() => changes(other), { code: 'GATEWAY_NETWORK_NOT_ATTACHED', message: /cv-b takes no route/ });
+    assert.equal(machine.history.at(-1), `provider: +${PROBES}/32 cv-provider`, 'as it was');
+    machine.routeless = '';
+    const there = [`provider: -${PROBES}/32 cv-provider`, `provider: +${PROBES}/32 cv-b`];
+    assert.deepEqual(changes(other), there);
+    assert.deepEqual(changes(one), [home[0], home[1]], 'b is gone');
   });
 
   it('leave no connection behind at the end', async () => {
