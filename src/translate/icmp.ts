@@ -21,7 +21,7 @@ import * as tcp from '../wire/tcp.js';
 import * as udp from '../wire/udp.js';
 import type { Core } from './core.js';
 import { fromBackend, toBackend } from './insertion.js';
-import { send } from './send.js';
+import { BANDWIDTH_EXCEEDED, exceedsBandwidth, send } from './send.js';
 
 const MALFORMED = drop('icmp-malformed');
 const NOT_ERROR = drop('icmp-not-error');
@@ -162,6 +162,7 @@ export function fromConsumer(c: Core, ip: number, l4: number, end: number, netwo
   const f = c.flows.find(ipv4.source(b, quote), ipv4.destination(b, quote), ports, scope);
   if (f < 0 || c.flows.forward) return NO_FLOW;
   const at = f * F.STRIDE;
+  if (exceedsBandwidth(c, at, TO_PROVIDER)) return BANDWIDTH_EXCEEDED;
   const delta = rewriteQuote(c, quote, end, at, SERVER_TO_PROVIDER_FORM);
   ipv4.setTtl(b, ip, ipv4.ttl(b, ip) - 1);
   rewriteOuter(c, ip, l4, r[at + F.NAT_ADDRESS]!, r[at + F.BACKEND]!, delta, ipv4.TTL_DOWN);
@@ -178,6 +179,7 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number): numb
   const f = c.flows.findProvider(ipv4.source(b, quote), ipv4.destination(b, quote), ports, ipv4.protocol(b, quote));
   if (f < 0) return NO_FLOW;
   const at = f * F.STRIDE;
+  if (exceedsBandwidth(c, at, TO_CONSUMER)) return BANDWIDTH_EXCEEDED;
   const delta = rewriteQuote(c, quote, end, at, CLIENT_TO_CONSUMER_FORM);
   if (delta < 0) return ABOUT_HEADER;
   const source = ipv4.source(b, ip);

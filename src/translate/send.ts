@@ -1,4 +1,4 @@
-/** The last step of a translated packet of a flow: the link's bandwidth, the octets' counters, the outbox. */
+/** The link's bandwidth, and the last step of a translated packet of a flow: the octets' counters, the outbox. */
 import * as F from '../flow/flow-table.js';
 import { TO_PROVIDER } from '../packet/outbox.js';
 import { drop, FORWARD } from '../packet/verdict.js';
@@ -21,7 +21,7 @@ export function count(c: Core, at: number, side: number, octets: number): void {
   totals[e] = totals[e]! + octets;
 }
 
-/** The packet at work, of the flow at `at`, is beyond its link's bandwidth. */
+/** The packet at work, of the flow at `at`, is beyond its link's bandwidth. To be asked before it changes anything. */
 export const exceedsBandwidth = (c: Core, at: number, side: number): boolean =>
   (c.r[at + F.STATUS]! & F.POLICED) !== 0 && !c.admits(c.policerOf(at), side);
 
@@ -39,7 +39,6 @@ export function send(
   octets = end - ip + c.missing,
 ): number {
   const { r } = c;
-  if (exceedsBandwidth(c, at, side)) return BANDWIDTH_EXCEEDED;
   count(c, at, side, octets);
   return c.outbox.add(ip, end - ip, c.missing, side, r[at + F.CONSUMER_SCOPE]! >>> 8) ? FORWARD : OUT_OF_SCRATCH;
 }
