@@ -3,7 +3,7 @@ import { Addresses } from './addresses.js';
 import { documentOf } from './documents.js';
 import type { Change } from './documents.js';
 import { methodOf } from './network-interface.js';
-import { formatResourceId } from './resource-id.js';
+import { documentKey, formatResourceId, keyOf, parseResourceId } from './resource-id.js';
 import { bare, changeNotAllowed, checkSameLocation, draftOf, withIds, without } from './request.js';
 import type { PutRequest } from './request.js';
 import { refuse } from './refusal.js';
@@ -48,6 +48,9 @@ export function putLoadBalancer(request: PutRequest): Change {
     probes: withIds(id, 'probes', draft.properties.probes).map(plain),
     loadBalancingRules: withIds(id, 'loadBalancingRules', draft.properties.loadBalancingRules).map((rule) => {
       const { frontendIPConfiguration, backendAddressPool, backendAddressPools, probe } = rule.properties;
+      checkOwn(id, rule.id, 'frontendIPConfigurations', [frontendIPConfiguration]);
+      checkOwn(id, rule.id, 'backendAddressPools', [backendAddressPool, ...(backendAddressPools ?? [])]);
+      checkOwn(id, rule.id, 'probes', [probe]);
       return {
         ...rule,
         properties: {
@@ -61,6 +64,22 @@ export function putLoadBalancer(request: PutRequest): Change {
     }),
   };
   return { put: [{ ...draft, sku, properties }], remove: [] };
+}
+
+/** A rule joins parts of its own load balancer. @throws Refusal InvalidResourceReference */
+function checkOwn(
+  balancer: string,
+  rule: string,
+  type: string,
+  references: readonly ({ readonly id: string } | undefined)[],
+): void {
+  for (const reference of references) {
+    if (reference === undefined) continue;
+    const parsed = parseResourceId(reference.id);
+    if (parsed?.part?.type === type && documentKey(parsed) === keyOf(balancer)) continue;
+    const what = `${reference.id}, which ${rule} refers to, is none of ${type} of ${balancer}: name one of its own.`;
+    throw refuse(400, 'InvalidResourceReference', what, rule);
+  }
 }
 
 /** Without the lists of who uses it. */

@@ -119,8 +119,8 @@ function interfaceOf(
   old: ArmDocument<Endpoint> | undefined,
 ): ArmDocument {
   const { subnet, ipConfigurations, customNetworkInterfaceName } = draft.properties;
+  if (customNetworkInterfaceName !== undefined) checkName(customNetworkInterfaceName, 'customNetworkInterfaceName');
   const name = customNetworkInterfaceName ?? `${draft.name}.nic.${draw.guid()}`;
-  checkName(name, 'customNetworkInterfaceName');
   const nicId =
     old?.properties.networkInterfaces?.[0]?.id ?? formatResourceId({ ...id, type: 'networkInterfaces', name });
   const existing = documentOf(documents, nicId, 'networkInterfaces');

@@ -139,7 +139,50 @@ describe('service: private link services over the interface', () => {
   });
 });
 
+describe('service: load balancers over the interface', () => {
+  it('join in their rules parts of their own alone', () => {
+    const held = withNetwork();
+    const parts = {
+      frontendIPConfigurations: [{ name: 'f', properties: { subnet: subnet() } }],
+      backendAddressPools: [{ name: 'p' }],
+      probes: [{ name: 'q', properties: { protocol: 'Tcp', port: 1 } }],
+    };
+    held.put('loadBalancers/other', parts);
+    const rule = (frontend: string, pool: string, probe: string): void => {
+      const of = (balancer: string, part: string): object => ({ id: `${G}/loadBalancers/${balancer}/${part}` });
+      const properties = {
+        frontendIPConfiguration: of(frontend, 'frontendIPConfigurations/f'),
+        backendAddressPool: of(pool, 'backendAddressPools/p'),
+        probe: of(probe, 'probes/q'),
+        protocol: 'Tcp',
+        frontendPort: 1,
+        backendPort: 1,
+      };
+      held.put('loadBalancers/lb', { ...parts, loadBalancingRules: [{ name: 'r', properties }] });
+    };
+    const refused = { code: 'InvalidResourceReference', message: /loadBalancers\/other/ };
+    assert.throws(() => rule('other', 'lb', 'lb'), refused);
+    assert.throws(() => rule('lb', 'other', 'lb'), refused);
+    assert.throws(() => rule('lb', 'lb', 'other'), refused);
+    rule('LB', 'Lb', 'lB');
+  });
+});
+
 describe('service: private endpoints over the interface', () => {
+  it('have names as long as any, whatever the name of their interface becomes', () => {
+    const held = withService();
+    endpoint(held, 'e'.repeat(80));
+    assert.throws(() => endpoint(held, 'e'.repeat(81)), { code: 'InvalidResourceName' });
+    const properties = {
+      customNetworkInterfaceName: 'n'.repeat(81),
+      subnet: subnet('nat'),
+      privateLinkServiceConnections: [
+        { name: 'f', properties: { privateLinkServiceId: `${G}/privateLinkServices/web` } },
+      ],
+    };
+    assert.throws(() => held.put('privateEndpoints/f', properties), { code: 'InvalidResourceName' });
+  });
+
   it('wait, unless their subscription is approved beforehand', () => {
     const held = withService();
     endpoint(held, 'e');
