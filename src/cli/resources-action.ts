@@ -9,13 +9,15 @@ import {
   groupOf,
   listConnections,
   listResources,
+  theOne,
   subscriptionOf,
 } from '../client/resources.js';
 import type { Connection, Endpoint, Resource, Scope, Service } from '../client/resources.js';
-import { formatResourceId, keyOf, lastName, sameText } from '../service/arm/resource-id.js';
+import { formatResourceId, keyOf, lastName, parseResourceId, sameText } from '../service/arm/resource-id.js';
 import type { DocumentType } from '../service/arm/resource-id.js';
 import { clientOf, printJson, scopeOf } from './client-flags.js';
 import type { ClientFlags, ScopeFlags } from './client-flags.js';
+import { CulvertError } from '../errors.js';
 import { UsageError } from './failure.js';
 import { columns } from './columns.js';
 import { connectionText, endpointText, serviceText, statusOfEndpoint, targetText } from './resources-text.js';
@@ -140,9 +142,7 @@ const EVERYWHERE: Scope = {};
 export async function createService(name: string, flags: CreateServiceFlags): Promise<void> {
   const client = await clientOf(flags);
   const scope = scopeOf(flags);
-  const old = (await listResources<Service & Resource>(client, 'privateLinkServices', scope)).find((each) =>
-    sameText(each.name, name),
-  );
+  const old = await serviceToChange(client, name, scope);
   const nat = await natOf(client, flags, old);
   const frontend =
     flags.frontend === undefined
@@ -168,10 +168,25 @@ export async function createService(name: string, flags: CreateServiceFlags): Pr
     ...(flags.visibility === undefined ? {} : { visibility: { subscriptions: flags.visibility } }),
     ...(flags.autoApproval === undefined ? {} : { autoApproval: { subscriptions: flags.autoApproval } }),
   };
-  const id = old?.id ?? placeOf(flags, 'privateLinkServices', name, nat!.network);
+  const id = old?.id ?? (name.startsWith('/') ? name : placeOf(flags, 'privateLinkServices', name, nat!.network));
   const location = flags.location ?? old?.location ?? nat?.network.location;
   const made = (await client.change('PUT', id, { location, properties })) as unknown as Service & Resource;
   printOne(flags, made, serviceText(made));
+}
+
+/** The service of that name or id, if there is one. @throws CulvertError CLIENT_AMBIGUOUS, CLIENT_NOT_FOUND */
+async function serviceToChange(
+  client: ApiClient,
+  name: string,
+  scope: Scope,
+): Promise<(Service & Resource) | undefined> {
+  const byId = name.startsWith('/');
+  if (byId && parseResourceId(name)?.type !== 'privateLinkServices') {
+    throw new CulvertError('CLIENT_NOT_FOUND', `'${name}' is no id of a private link service`);
+  }
+  const all = await listResources<Service & Resource>(client, 'privateLinkServices', byId ? EVERYWHERE : scope);
+  const found = all.filter((each) => sameText(byId ? each.id : each.name, name));
+  return found.length === 0 ? undefined : theOne(found, 'private link service', name, []);
 }
 
 /** The NAT addresses that are asked for; null: none are. */

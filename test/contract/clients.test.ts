@@ -1,6 +1,6 @@
 /** `culvert pls`, `pe` and `connections` against a server in a process of its own. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { repositoryRoot } from '../support/machine.js';
 import { run } from '../cli/command.js';
@@ -69,6 +69,38 @@ describe('the commands for resources', function () {
     assert.match((await server.ask('pe', 'show', 'late')).out, /^status +Disconnected$/m);
     assert.equal((await server.ask('pe', 'delete', 'late')).code, 0);
     assert.doesNotMatch((await server.ask('pe', 'list')).out, /^late /m);
+  });
+
+  it('does what the manual begins with', async () => {
+    const manual = readFileSync(path.join(repositoryRoot, 'docs', 'clients.md'), 'utf8');
+    const block = /(?: {4}culvert .*\n)+/.exec(manual.slice(manual.indexOf('    culvert serve --port')))![0];
+    const [start, ...commands] = block.trim().split('\n');
+    assert.match(start!, /--config fixtures\/labs\/two-consumers\.yaml &$/);
+    assert.equal(commands.length, 4);
+    const fresh = await ServeProcess.start(['--config', LAB]);
+    try {
+      for (const command of commands) {
+        const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map((match) => match[1] ?? match[2]!);
+        const { code, err } = await fresh.ask(...words.slice(1));
+        assert.equal(code, 0, `${command}: ${err}`);
+      }
+    } finally {
+      await fresh.stop();
+    }
+  });
+
+  it('changes no service of a name that several have, unless its id or its group is given', async () => {
+    const at = ['--subnet', 'provider/nat', '--nat-ips', '2', '--destination', '10.200.3.9', '--resource-group', 'two'];
+    const { id } = await json<{ id: string }>('pls', 'create', 'database', ...at);
+    const ambiguous = await server.ask('pls', 'create', 'database', '--no-proxy-protocol');
+    assert.equal(ambiguous.code, 9);
+    assert.match(ambiguous.err, /^culvert: CLIENT_AMBIGUOUS: /);
+    const changed = await json<Shown & { id: string }>('pls', 'create', id.toUpperCase(), '--proxy-protocol');
+    assert.equal(changed.id, id);
+    assert.equal(changed.properties['enableProxyProtocol'], true);
+    const wrong = await server.ask('pls', 'create', id.replace('privateLinkServices', 'privateEndpoints'));
+    assert.match(wrong.err, /^culvert: CLIENT_NOT_FOUND: /);
+    assert.equal((await server.ask('pls', 'delete', id)).code, 0);
   });
 
   it('changes of a service only what is given', async () => {
