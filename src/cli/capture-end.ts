@@ -7,13 +7,20 @@ export interface End {
   callOff(): void;
 }
 
+/** Of one timer, in milliseconds: a longer one fires at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 export function atTheEnd(durationSeconds: number | undefined, end: () => void): End {
   let timer: NodeJS.Timeout | undefined;
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, end);
+  const wait = (milliseconds: number): void => {
+    const now = Math.min(milliseconds, LONGEST_TIMER);
+    timer = setTimeout(() => (milliseconds > now ? wait(milliseconds - now) : end()), now);
+  };
   return {
     begin: () => {
-      if (durationSeconds !== undefined) timer = setTimeout(end, durationSeconds * 1000);
+      if (durationSeconds !== undefined) wait(durationSeconds * 1000);
     },
     callOff: () => {
       clearTimeout(timer);
