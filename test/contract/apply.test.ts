@@ -40,6 +40,26 @@ describe('culvert export and culvert apply', function () {
     }
   });
 
+  it('has nothing to do where a reference is only spelled otherwise', async () => {
+    const service = JSON.parse((await server.ask('pls', 'show', 'web', '--json')).out) as {
+      id: string;
+      location: string;
+      properties: { loadBalancerFrontendIpConfigurations: { id: string }[] };
+    };
+    const frontend = service.properties.loadBalancerFrontendIpConfigurations[0]!;
+    frontend.id = frontend.id.replace(/web$/, 'WEB');
+    const { id, location, properties } = service;
+    const answer = await fetch(`${server.url}${id}?api-version=2025-05-01`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ location, properties }),
+    });
+    assert.equal(answer.status, 200, await answer.text());
+    const { out } = await server.ask('export');
+    assert.match(out, /lb\/web/);
+    assert.match((await server.ask('apply', file('same.yaml', out), '--yes')).out, /^nothing to do$/m);
+  });
+
   it('starts another server with the same ids, aliases and LINKIDs', async () => {
     const { out } = await server.ask('export');
     const copy = await ServeProcess.start(['--config', file('copy.yaml', out)]);

@@ -40,7 +40,7 @@ export interface Entry {
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-/** Another resource, or a part of it, in the place of `name` or `name/part`. */
+/** Another resource, or a part of it, by their keys, in the place of `name` or `name/part`. */
 export class Ref {
   readonly key: string;
   readonly part: string | null;
@@ -63,7 +63,9 @@ const unless = <T>(value: T, otherwise: T): T | undefined => (value === otherwis
 
 function refOf(id: string | undefined): Ref | undefined {
   const parsed = parseResourceId(id ?? '');
-  return parsed === null ? undefined : new Ref(documentKey(parsed), parsed.part?.name ?? null);
+  return parsed === null
+    ? undefined
+    : new Ref(documentKey(parsed), parsed.part === null ? null : keyOf(parsed.part.name));
 }
 
 const several = (list: readonly string[] | undefined, one: string | undefined): readonly string[] =>
