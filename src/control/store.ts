@@ -22,6 +22,9 @@ export type Migration = (document: ArmDocument) => ArmDocument;
 const MIGRATIONS: readonly Migration[] = [];
 const FIRST_SCHEMA = 1;
 
+/** LMDB takes keys of 1978 octets, with what it adds to a text. */
+const MAX_KEY_OCTETS = 1900;
+
 interface Owner {
   readonly pid: number;
   readonly startTime: string;
@@ -164,7 +167,13 @@ export class Store {
   async write(change: Change): Promise<void> {
     // Encoded beforehand: an error inside would leave what came before it in the transaction.
     const texts = change.put.map((document): [string, string] => [keyOf(document.id), JSON.stringify(document)]);
-    await this.root.transaction(() => {
+    for (const [key] of texts) {
+      if (Buffer.byteLength(key) <= MAX_KEY_OCTETS) continue;
+      const what = `the id '${key.slice(0, 100)}...' has more than ${String(MAX_KEY_OCTETS)} octets: choose shorter names`;
+      throw failed('STATE_KEY_TOO_LONG', what);
+    }
+    // Of the two kinds of transactions this is the one that an error undoes.
+    await this.root.childTransaction(() => {
       for (const key of change.remove) void this.documents.remove(key);
       for (const [key, text] of texts) void this.documents.put(key, text);
     });

@@ -52,9 +52,15 @@ describe('control: the state file', () => {
     const store = Store.open(file);
     const bad = { ...document('b'), properties: { big: 1n } };
     await assert.rejects(store.write({ put: [document('a'), bad], remove: [] }));
+    const long = document('x'.repeat(4000));
+    await assert.rejects(store.write({ put: [document('a'), long], remove: [] }), { code: 'STATE_KEY_TOO_LONG' });
     await store.write({ put: [document('c')], remove: [] });
-    assert.deepEqual(keys(store), ['c']);
+    await assert.rejects(store.write({ put: [], remove: [document('c').id.toLowerCase(), 'x'.repeat(4000)] }));
+    await store.write({ put: [], remove: ['nothing'] });
     await store.close();
+    const again = Store.open(file);
+    assert.deepEqual(keys(again), ['c']);
+    await again.close();
   });
 
   for (const [where, PATH] of Object.entries({ '': process.env['PATH'], ', without flock(1) too': '/nowhere' })) {
