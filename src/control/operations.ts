@@ -21,13 +21,29 @@ export class Operations {
   /** @param key of the resource that is changed @returns the operation's id */
   begin(key: string): string {
     const doneAt = this.now() + this.durationMs;
-    if (this.durationMs > 0) this.running.set(key, doneAt);
+    if (this.durationMs > 0) this.remember(key, doneAt);
     const octets = randomBytes(16);
     octets.writeUIntBE(doneAt, 0, 6);
     octets[6] = (octets[6]! & 0x0f) | 0x70;
     octets[8] = (octets[8]! & 0x3f) | 0x80;
     const hex = octets.toString('hex');
     return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+  }
+
+  /** All take the same time, so that those that ended are the first ones. */
+  private remember(key: string, doneAt: number): void {
+    const now = this.now();
+    for (const [each, at] of this.running) {
+      if (at > now) break;
+      this.running.delete(each);
+    }
+    this.running.delete(key);
+    this.running.set(key, doneAt);
+  }
+
+  /** How many resources are remembered. */
+  get size(): number {
+    return this.running.size;
   }
 
   /** Undefined: there is no such operation. */
