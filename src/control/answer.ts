@@ -17,6 +17,7 @@ export const httpCodes = [
   'InternalServerError',
   'InvalidApiVersionParameter',
   'InvalidHost',
+  'InvalidOrigin',
   'InvalidRequestContent',
   'InvalidRequestUri',
   'InvalidResourceNamespace',

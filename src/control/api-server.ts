@@ -120,12 +120,18 @@ export class ApiServer {
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const requestId = randomUUID();
-    let answer: Answer;
     try {
-      answer = await this.answer(request, requestId);
+      this.write(request, response, await this.answer(request, requestId), requestId);
     } catch (error) {
-      answer = this.failure(error, requestId);
+      // Who hangs up in the middle of a request waits for no answer.
+      if (response.destroyed && !request.complete) return;
+      const answer = this.failure(error, requestId);
+      if (response.headersSent) response.destroy();
+      else this.write(request, response, answer, requestId);
     }
+  }
+
+  private write(request: http.IncomingMessage, response: http.ServerResponse, answer: Answer, requestId: string): void {
     if (answer.stream !== undefined) {
       streamEvents(response, answer.stream, { 'x-ms-request-id': requestId });
       return;
@@ -160,6 +166,7 @@ export class ApiServer {
   private async answer(request: http.IncomingMessage, requestId: string): Promise<Answer> {
     const host = this.checkHost(request);
     this.checkToken(request.headers.authorization);
+    checkOrigin(request, host);
     const { path, query } = pathOf(request.url ?? '/');
     const method = request.method ?? 'GET';
     const found = router.find(method, path);
@@ -227,6 +234,19 @@ export class ApiServer {
       challenge,
     );
   }
+}
+
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** A browser sends a POST without a body for any page that asks for it; only what it cannot read is kept from that page. */
+function checkOrigin({ method = 'GET', headers }: http.IncomingMessage, host: string): void {
+  if (READING.has(method)) return;
+  const { origin } = headers;
+  const site = headers['sec-fetch-site'];
+  const ours = origin === undefined || origin.replace(/^https?:\/\//i, '').toLowerCase() === host.toLowerCase();
+  if (ours && (site === undefined || site === 'same-origin' || site === 'none')) return;
+  const what = `A page of '${(origin ?? 'another site').slice(0, 100)}' may not change what is here: ask from outside a browser.`;
+  throw new HttpError(403, 'InvalidOrigin', what);
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -1,6 +1,6 @@
 /** Routes of Microsoft.Network: resources, their parts, connections, and what consumers ask before they connect. */
-import { allOf, plainLocation, resourceType } from '../service/arm/documents.js';
-import type { ArmDocument } from '../service/arm/documents.js';
+import { allOf, exists, plainLocation, resourceType } from '../service/arm/documents.js';
+import type { ArmDocument, Documents } from '../service/arm/documents.js';
 import { decideConnection, deleteResource, isWritablePart, patchTags, putResource } from '../service/arm/manage.js';
 import { audienceOf } from '../service/arm/model.js';
 import { connectionsOf } from '../service/arm/private-link-service.js';
@@ -57,11 +57,11 @@ function found(call: Call, id: ResourceId): ArmDocument {
   return document;
 }
 
-/** The document of a resource, or the own document of a connection. */
-const ownDocument = (call: Call, id: ResourceId): ArmDocument | undefined =>
-  call.manager.documents.get(
-    id.part?.type === 'privateEndpointConnections' ? keyOf(formatResourceId(id)) : documentKey(id),
-  );
+/** The document that has what an id names: a connection's own one, any other part's parent's; undefined if it is not there. */
+const documentAt = (documents: Documents, id: ResourceId): ArmDocument | undefined =>
+  exists(documents, id)
+    ? documents.get(id.part?.type === 'privateEndpointConnections' ? keyOf(formatResourceId(id)) : documentKey(id))
+    : undefined;
 
 function shownPart(call: Call, id: ResourceId): Record<string, unknown> {
   const view = partViewOf(id, found(call, id), call.manager.documents);
@@ -105,7 +105,7 @@ const put: Handler = async (call) => {
   const body = objectBody(call);
   if (id.part !== null && !isWritablePart(id)) throw notWritable(id);
   const { before } = await call.manager.change((documents) => {
-    checkPreconditions(call, documents.get(documentKey(id)));
+    checkPreconditions(call, documentAt(documents, id));
     return putResource({ id, body, documents, draw: machineDraw });
   });
   const old = before.get(documentKey(id));
@@ -130,10 +130,10 @@ const decide: Handler = async (call) => {
   const id = connectionId(call);
   const body = objectBody(call);
   await call.manager.change((documents) => {
-    checkPreconditions(call, documents.get(keyOf(formatResourceId(id))));
+    checkPreconditions(call, documentAt(documents, id));
     return decideConnection({ id, body, documents, draw: machineDraw });
   });
-  const document = ownDocument(call, id)!;
+  const document = documentAt(call.manager.documents, id)!;
   return { status: 200, headers: { ETag: document.etag }, body: document };
 };
 
@@ -141,7 +141,7 @@ const patch: Handler = async (call) => {
   const id = idIn(call);
   const body = objectBody(call);
   await call.manager.change((documents) => {
-    checkPreconditions(call, documents.get(documentKey(id)));
+    checkPreconditions(call, documentAt(documents, id));
     return patchTags({ id, body, documents, draw: machineDraw });
   });
   const document = found(call, id);
@@ -151,9 +151,7 @@ const patch: Handler = async (call) => {
 const remove = async (call: Call, id: ResourceId): Promise<Answer> => {
   if (id.part !== null && id.part.type !== 'privateEndpointConnections' && !isWritablePart(id)) throw notWritable(id);
   const { change } = await call.manager.change((documents) => {
-    const document = documents.get(
-      id.part?.type === 'privateEndpointConnections' ? keyOf(formatResourceId(id)) : documentKey(id),
-    );
+    const document = documentAt(documents, id);
     if (document !== undefined || call.ifMatch !== undefined) checkPreconditions(call, document);
     return deleteResource(id, documents, machineDraw);
   });
@@ -168,7 +166,7 @@ const connectionId = (call: Call): ResourceId =>
 const getConnection: Handler = (call) => {
   const id = connectionId(call);
   found(call, id);
-  const document = ownDocument(call, id);
+  const document = documentAt(call.manager.documents, id);
   if (document === undefined) throw notFound(formatResourceId(id));
   return { status: 200, headers: { ETag: document.etag }, body: document };
 };

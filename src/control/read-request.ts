@@ -1,10 +1,10 @@
 /** Path, query and body of a request, bounded and checked. */
 import type { IncomingMessage } from 'node:http';
+import { segmentFault } from '../service/arm/resource-id.js';
 import { HttpError } from './answer.js';
 
 const MAX_BODY_OCTETS = 1 << 20;
 const MAX_DEPTH = 64;
-const MAX_SEGMENT = 150;
 
 const badUri = (what: string): HttpError =>
   new HttpError(400, 'InvalidRequestUri', `The request URI is invalid: ${what}.`);
@@ -27,9 +27,8 @@ function segmentOf(encoded: string): string {
   } catch {
     throw badUri('a percent sign is followed by two hexadecimal digits of UTF-8');
   }
-  if (text === '' || text === '.' || text === '..') throw badUri("segments are neither empty nor '.' nor '..'");
-  if (text.length > MAX_SEGMENT) throw badUri(`a segment has at most ${String(MAX_SEGMENT)} characters`);
-  if (!/^[A-Za-z0-9_.()-]+$/.test(text)) throw badUri("segments have letters, digits, '_', '.', '-' and brackets");
+  const fault = segmentFault(text);
+  if (fault !== null) throw badUri(fault);
   return text;
 }
 

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ApiServer } from '../../src/control/api-server.js';
 import { repositoryRoot } from '../support/machine.js';
@@ -196,6 +197,62 @@ describe('the management interface refuses', function () {
     }
   });
 
+  it('changes that a page of another site asks for, even without a body', async () => {
+    const F = '/subscriptions/s/providers/Microsoft.Features/providers/Microsoft.Network/features';
+    const register = `${F}/AllowPrivateLinkserviceUDR/register`;
+    const foreign: Record<string, string>[] = [
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+      { origin: 'http://127.0.0.1:1' },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+    ];
+    for (const headers of foreign) {
+      await refuses(403, 'InvalidOrigin', 'POST', register, undefined, headers);
+      await refuses(403, 'InvalidOrigin', 'DELETE', NSG, undefined, headers);
+      assert.equal((await server.send('GET', NSG, undefined, headers)).status, 200);
+    }
+    const own = { origin: server.url, 'sec-fetch-site': 'same-origin' };
+    assert.equal((await server.send('DELETE', `${NSG}x`, undefined, own)).status, 204);
+  });
+
+  it('ids and features in a list of changes that a path could not have', async () => {
+    const changes = (step: object): Promise<void> =>
+      refuses(400, 'InvalidRequestFormat', 'POST', '/culvert/changes', { steps: [step] });
+    for (const id of [
+      '/subscriptions/a b/resourceGroups/g',
+      '/subscriptions/s/resourceGroups/..',
+      `/subscriptions/s/resourceGroups/${'g'.repeat(151)}`,
+    ]) {
+      await changes({ op: 'put', id: `${id}/providers/Microsoft.Network/networkSecurityGroups/two`, body: group() });
+    }
+    await changes({ op: 'register', subscription: '..', feature: 'Microsoft.Network/AllowPrivateLinkserviceUDR' });
+    const unknown = { steps: [{ op: 'register', subscription: 's', feature: 'nonsense' }] };
+    await refuses(404, 'ResourceNotFound', 'POST', '/culvert/changes', unknown);
+  });
+
+  it('a name that is no key of an object', async () => {
+    const types = `${G}/providers/Microsoft.Network`;
+    await refuses(400, 'InvalidResourceName', 'PUT', `${types}/networkSecurityGroups/__proto__`, group());
+    await refuses(400, 'InvalidResourceName', 'PUT', `${NSG}/securityRules/__proto__`, { properties: {} });
+  });
+
+  it('a change of a part by what the part is, not its resource', async () => {
+    const N = `${G}/providers/Microsoft.Network/loadBalancers`;
+    const [lb, pools] = [`${N}/lb`, `${N}/lb/backendAddressPools`];
+    assert.equal((await server.send('PUT', lb, group())).status, 201);
+    assert.equal((await server.send('PUT', `${pools}/a`, {}, { 'if-none-match': '*' })).status, 201);
+    first = held();
+    await refuses(412, 'PreconditionFailed', 'PUT', `${pools}/a`, {}, { 'if-none-match': '*' });
+    await refuses(412, 'PreconditionFailed', 'PUT', `${pools}/b`, {}, { 'if-match': '*' });
+    await refuses(412, 'PreconditionFailed', 'DELETE', `${pools}/b`, undefined, { 'if-match': '*' });
+    const { headers } = await server.send('GET', `${pools}/a`);
+    const again = await server.send('PUT', `${pools}/a`, {}, { 'if-match': headers.get('etag')! });
+    assert.equal(again.status, 200);
+    assert.equal((await server.send('DELETE', lb)).status, 202);
+    first = held();
+  });
+
   it('targets that are no path', async () => {
     for (const target of ['subscriptions', '*', 'http://localhost/subscriptions', '//']) {
       const reply = await raw(server.url, `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
@@ -219,6 +276,57 @@ describe('the management interface, when something breaks', () => {
     } finally {
       await server.close();
     }
+  });
+});
+
+describe('the management interface, whatever it is sent', function () {
+  this.timeout(20_000);
+  let server: TestServer;
+
+  beforeEach(async () => {
+    server = await startServer();
+  });
+  afterEach(() => server.close());
+
+  it('gives a part its own id, type and etag, and goes on when it can send none', async () => {
+    const lb = `${G}/providers/Microsoft.Network/loadBalancers/lb`;
+    await server.send('PUT', lb, group());
+    const evil = { id: 5, type: 'x', etag: 'x\r\ny', properties: {} };
+    const put = await server.send('PUT', `${lb}/backendAddressPools/p`, evil);
+    assert.equal(put.status, 201);
+    const { body, headers } = await server.send('GET', `${lb}/backendAddressPools/p`);
+    const { etag } = (await server.send('GET', lb)).body;
+    assert.deepEqual([body['etag'], headers.get('etag')], [etag, etag]);
+    assert.deepEqual(
+      [body['id'], body['type']],
+      [`${lb}/backendAddressPools/p`, 'Microsoft.Network/loadBalancers/backendAddressPools'],
+    );
+    // As a state that was written before this was refused.
+    const document = server.manager.documents.get(lb.toLowerCase())!;
+    await server.manager.change(() => ({ put: [{ ...document, etag: 'x\r\ny' }], remove: [] }));
+    assert.equal((await server.send('GET', lb)).status, 500);
+    assert.match(server.faults.splice(0).join(), /ERR_INVALID_CHAR/);
+    assert.equal((await server.send('PUT', lb, group())).status, 200);
+    assert.equal((await server.send('GET', lb)).status, 200);
+  });
+
+  it('keeps lists that it does not know, with ids of any kind', async () => {
+    for (const foo of [[{ name: 'x', id: 5 }, 7, 'x', []], []]) {
+      const { status } = await server.send('PUT', NSG, { ...group(), properties: { foo } });
+      assert.ok(status === 200 || status === 201, String(status));
+    }
+    assert.equal((await server.send('DELETE', NSG)).status, 202);
+  });
+
+  it('takes no fault in a client that hangs up in its request', async () => {
+    const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1');
+    const head = `PUT ${NSG}?api-version=${API_VERSION} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json`;
+    socket.write(`${head}\r\nContent-Length: 100\r\n\r\n{`);
+    await sleep(100);
+    socket.destroy();
+    await sleep(100);
+    assert.equal((await server.send('GET', '/subscriptions')).status, 200);
+    assert.deepEqual(server.faults, []);
   });
 });
 

@@ -4,7 +4,7 @@ import type { FindingSink, Problem, PropertyPath } from '../problem.js';
 import { under } from '../problem.js';
 import type { ResourceModel } from '../resources.js';
 import { allOf, applied, exists, partNamed } from './documents.js';
-import type { ArmDocument, Change, Documents, Part } from './documents.js';
+import type { ArmDocument, Change, Documents } from './documents.js';
 import { modelOf } from './model.js';
 import { documentKey, keyOf, lastName, parseResourceId, sameText } from './resource-id.js';
 import type { RefusalCode, RefusalDetail } from './refusal.js';
@@ -106,10 +106,12 @@ function goneWith(change: Change, before: Documents): ReadonlySet<string> {
   return gone;
 }
 
+/** A list that no shape knows may hold anything. */
+const partId = ({ name, id }: { readonly name?: unknown; readonly id?: unknown }): string[] =>
+  name !== undefined && typeof id === 'string' ? [keyOf(id)] : [];
+
 const partIds = (document: ArmDocument): string[] =>
-  Object.values(document.properties).flatMap((list) =>
-    Array.isArray(list) ? list.flatMap((part: Partial<Part>) => (part.name && part.id ? keyOf(part.id) : [])) : [],
-  );
+  Object.values(document.properties).flatMap((list) => (Array.isArray(list) ? list.flatMap(partId) : []));
 
 function inUse(reference: string, by: ArmDocument): Refusal {
   const id = parseResourceId(reference)!;

@@ -145,7 +145,7 @@ function named(endpoint: Endpoint, id: string): Partial<Endpoint> {
       (endpoint[list] ?? []).map((wish) => {
         const properties = without(wish.properties, 'privateLinkServiceConnectionState');
         return {
-          ...wish,
+          ...without(wish, 'etag'),
           id: `${id}/${list}/${wish.name}`,
           type: `Microsoft.Network/privateEndpoints/${list}`,
           properties: { provisioningState: 'Succeeded', ...properties },

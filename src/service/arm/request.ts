@@ -99,7 +99,7 @@ export const changeNotAllowed = (id: string, property: string, from: string, to:
     property,
   );
 
-/** Gives each part its id and state; refuses two of one name. */
+/** Gives each part its id and state, whatever the client says they are; refuses two of one name. */
 export function withIds<P extends { readonly name: string; readonly properties: object }>(
   parent: string,
   kind: string,
@@ -113,7 +113,7 @@ export function withIds<P extends { readonly name: string; readonly properties: 
     }
     seen.add(part.name.toLowerCase());
     return {
-      ...part,
+      ...without(part, 'etag'),
       id: `${parent}/${kind}/${part.name}`,
       type: resourceType(`${parent.split('/').at(-2)!}/${kind}` as ResourceId['type']),
       properties: { ...part.properties, provisioningState: 'Succeeded' },
@@ -123,8 +123,9 @@ export function withIds<P extends { readonly name: string; readonly properties: 
 
 /** @throws Refusal InvalidResourceName */
 export function checkName(name: string, what: string): void {
-  if (/^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?$/.test(name)) return;
-  const rule = `1 to 80 letters, digits, '_', '.', '-', a letter, digit or '_' first and last`;
+  // As a key of an object, `__proto__` would be none.
+  if (/^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?$/.test(name) && name !== '__proto__') return;
+  const rule = `1 to 80 letters, digits, '_', '.', '-', a letter, digit or '_' first and last, and not '__proto__'`;
   throw refuse(400, 'InvalidResourceName', `'${name.slice(0, 100)}' is no name for ${what}: use ${rule}.`, what);
 }
 

@@ -37,6 +37,16 @@ export interface ResourceId {
   readonly part: { readonly type: string; readonly name: string } | null;
 }
 
+const MAX_SEGMENT = 150;
+
+/** Why a text is no segment of an id, or null. */
+export function segmentFault(text: string): string | null {
+  if (text === '' || text === '.' || text === '..') return "segments are neither empty nor '.' nor '..'";
+  if (text.length > MAX_SEGMENT) return `a segment has at most ${String(MAX_SEGMENT)} characters`;
+  if (!/^[A-Za-z0-9_.()-]+$/.test(text)) return "segments have letters, digits, '_', '.', '-' and brackets";
+  return null;
+}
+
 export const sameText = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
 
 /** What an id is looked up by. */

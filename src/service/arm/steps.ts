@@ -3,12 +3,13 @@
  * come to is judged once, so that no step has to be right without the next. A resource that a step leaves as it was is
  * not touched: it keeps its etag.
  */
+import { directConnectFeature } from '../direct-connect.js';
 import { deleteResource, decideConnection, featureDocument, isWritablePart, putResource } from './manage.js';
 import { applied } from './documents.js';
 import type { ArmDocument, Change, Documents, Draw } from './documents.js';
 import { connectionOf } from './private-endpoint.js';
 import { statusOf } from './private-link-service.js';
-import { documentKey, formatResourceId, keyOf, parseResourceId, sameText } from './resource-id.js';
+import { documentKey, formatResourceId, keyOf, parseResourceId, sameText, segmentFault } from './resource-id.js';
 import type { Refusal } from './refusal.js';
 import { refuse } from './refusal.js';
 import { withoutNulls } from './request.js';
@@ -64,6 +65,16 @@ const means = (a: ArmDocument, b: ArmDocument): boolean => JSON.stringify(meanin
 const unknownId = (text: string): Refusal =>
   refuse(400, 'InvalidRequestFormat', `'${text}' is no id of a resource that can be changed here.`, text);
 
+/** An id in a body keeps the rules that the path of a request keeps. @throws Refusal */
+function checkSegments(id: string): void {
+  for (const segment of id.split('/').slice(1)) {
+    const fault = segmentFault(segment);
+    if (fault === null) continue;
+    const shown = id.slice(0, 200);
+    throw refuse(400, 'InvalidRequestFormat', `'${shown}' is no id of a resource: ${fault}.`, shown);
+  }
+}
+
 function checkExpected(step: { readonly expect?: string | undefined }, document: ArmDocument | undefined): void {
   if (step.expect === undefined || step.expect === (document?.etag ?? '')) return;
   const what = 'it has been changed, made or removed since the change was planned: plan anew';
@@ -76,6 +87,7 @@ function changeOf(step: Step, documents: Documents, draw: Draw): { id: string; c
     case 'put': {
       const id = parseResourceId(step.id);
       if (id === null || (id.part !== null && !isWritablePart(id))) throw unknownId(step.id);
+      checkSegments(step.id);
       const before = documents.get(documentKey(id));
       checkExpected(step, before);
       const body = withoutNulls(step.body) as Record<string, unknown>;
@@ -89,7 +101,12 @@ function changeOf(step: Step, documents: Documents, draw: Draw): { id: string; c
       return { id: step.id, change: deleteResource(id, documents, draw) };
     }
     case 'register': {
-      const [namespace = '', name = ''] = step.feature.split('/');
+      if (!sameText(step.feature, directConnectFeature)) {
+        const what = `The feature '${step.feature.slice(0, 100)}' could not be found; there is ${directConnectFeature}.`;
+        throw refuse(404, 'ResourceNotFound', what);
+      }
+      checkSegments(`/${step.subscription}`);
+      const [namespace = '', name = ''] = directConnectFeature.split('/');
       const id = `/subscriptions/${step.subscription}/providers/Microsoft.Features/providers/${namespace}/features/${name}`;
       return { id, change: { put: [featureDocument(id, 'Registered', draw)], remove: [] } };
     }

@@ -154,5 +154,5 @@ export function partViewOf(id: ResourceId, document: ArmDocument, documents: Doc
 /** All parts of one type of a document. */
 export function partListOf(type: string, document: ArmDocument, documents: Documents): View[] {
   const { properties } = viewOf(document, documents) as { properties: Record<string, View[] | undefined> };
-  return (properties[type] ?? []).map((part) => ({ etag: document.etag, ...part }));
+  return (properties[type] ?? []).map((part) => ({ ...part, etag: document.etag }));
 }
