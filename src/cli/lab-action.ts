@@ -50,10 +50,11 @@ const downCommand = ({ name, runDir }: LabFlags): string =>
 export async function labUp(flags: LabFlags): Promise<number> {
   if (flags.foreground !== true) return startInBackground(flags);
   const failed = new AbortController();
+  const left = starterLeft();
   await interruptible(async (signal) => {
     const onFailure = (error: CulvertError): void => failed.abort(error);
     const lab = await Lab.start({ name: flags.name, log: textLog(process.stderr), onFailure, ...place(flags) });
-    const ends = AbortSignal.any([signal, failed.signal]);
+    const ends = AbortSignal.any([signal, failed.signal, left]);
     const ended = new Promise<void>((resolve) => {
       if (ends.aborted) resolve();
       else ends.addEventListener('abort', () => resolve(), { once: true });
@@ -67,15 +68,32 @@ export async function labUp(flags: LabFlags): Promise<number> {
     } finally {
       await lab.stop();
     }
-    if (failed.signal.aborted) throw failed.signal.reason;
+    for (const { aborted, reason } of [failed.signal, left]) if (aborted) throw reason;
   });
   return EXIT.ok;
 }
 
+/** Aborted when the command that started this lab in the background ends before the lab is up, as by Ctrl-C. */
+function starterLeft(): AbortSignal {
+  const controller = new AbortController();
+  process.once('disconnect', () => {
+    controller.abort(new CulvertError('INTERRUPTED', 'the command that started the lab was ended: so is the lab'));
+  });
+  process.channel?.unref(); // a lab that cannot start ends
+  return controller.signal;
+}
+
 /** On a terminal how to use it; in the background, that it is there. */
 function tellReady(flags: LabFlags, { names }: Lab): void {
-  if (process.send === undefined) process.stdout.write(labUsage(names, downCommand(flags)));
-  else process.send('ready', () => process.disconnect());
+  if (process.send === undefined) {
+    process.stdout.write(labUsage(names, downCommand(flags)));
+    return;
+  }
+  process.send('ready', (error: Error | null) => {
+    if (error !== null) return; // the starter left: `disconnect` comes
+    process.removeAllListeners('disconnect');
+    process.disconnect();
+  });
 }
 
 async function startInBackground(flags: LabFlags): Promise<number> {

@@ -33,6 +33,8 @@ export interface GatewayOptions {
   readonly lab: string;
   /** The lab to begin with, in the place of the file's; what changes later comes by {@link Gateway.take}. */
   readonly resources?: LabConfig;
+  /** For the record: a folder that was made for this gateway, which goes with it. */
+  readonly folder?: string;
   readonly log: Log;
   /** Where the record and the socket go; absent: the machine's usual place. */
   readonly runDirectory?: string;
@@ -94,7 +96,7 @@ export class Gateway {
     if (plans.length === 0 && options.resources === undefined) {
       throw new CulvertError('GATEWAY_NOTHING_TO_DO', `${options.lab} has neither private endpoints nor services`);
     }
-    const state = RunState.claim(options.runDirectory ?? runDirectory(), labName(file), file);
+    const state = RunState.claim(options.runDirectory ?? runDirectory(), labName(file), file, options.folder);
     let gateway: Gateway | null = null;
     try {
       gateway = new Gateway(options, lab, state);

@@ -28,6 +28,8 @@ export interface RunRecord {
   readonly startTime: string;
   /** The lab file, absolute. */
   readonly lab: string;
+  /** Of `culvert lab`: the folder that was made for it and goes with it. Null: the lab file is the user's. */
+  readonly folder: string | null;
   /** The control socket; null until it is known. */
   readonly socket: string | null;
   /** Network namespaces that the gateway made. */
@@ -80,7 +82,7 @@ export class RunState {
    * Takes the lab for this process.
    * @throws CulvertError GATEWAY_ALREADY_RUNNING, GATEWAY_STATE_NOT_WRITABLE
    */
-  static claim(directory: string, name: string, lab: string): RunState {
+  static claim(directory: string, name: string, lab: string, folder: string | null = null): RunState {
     const file = recordFile(directory, name);
     try {
       for (let tries = 0; ; tries++) {
@@ -98,6 +100,7 @@ export class RunState {
           pid: process.pid,
           startTime: startTimeOf(process.pid) ?? '',
           lab,
+          folder,
           socket: before?.socket ?? null,
           namespaces: before?.namespaces ?? [],
         };
@@ -196,6 +199,7 @@ export function readRecord(directory: string, name: string): RunRecord | null {
       pid: value.pid,
       startTime: value.startTime ?? '',
       lab: value.lab ?? '',
+      folder: value.folder ?? null,
       socket: value.socket ?? null,
       namespaces: value.namespaces.filter((each) => typeof each === 'string'),
     };

@@ -2,8 +2,9 @@
  * A lab: the gateway with its namespaces, and real servers in the provider's.
  *
  * Theory of operation. All that the lab makes is found again from the gateway's record (gateway/run-state.ts), also after
- * a kill -9: it names the namespaces, whose processes are the lab's servers and clients, and the lab file, which lies in
- * the temporary folder that has all else. The record goes last. A start first removes what a killed lab left.
+ * a kill -9: it names the namespaces, whose processes are the lab's servers and clients, and the temporary folder that has
+ * all else. The record goes last. A start first removes what a killed lab left. What is not on record is another's: a
+ * namespace of the same name is never taken over, since all that runs in the lab's namespaces ends with the lab.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -72,13 +73,14 @@ export class Lab {
     const directory = options.runDirectory ?? runDirectory();
     refuseRunning(options.name, directory);
     await removeLeft(options.name, directory);
+    refuseOthersNamespaces(namesOf(options.name));
     const lab = new Lab(options.name, mkdtempSync(path.join(openFolder(), FOLDER_PREFIX)));
     try {
       chmodSync(lab.folder, 0o711); // servers give up root's rights and must still get to their own folders
       writeFileSync(lab.file, labFile(lab.names), { mode: 0o600 });
       const { log, onFailure } = options;
       lab.running = await Gateway.start({
-        ...{ lab: lab.file, log, runDirectory: directory },
+        ...{ lab: lab.file, folder: lab.folder, log, runDirectory: directory },
         ...(onFailure === undefined ? {} : { onFailure }),
       });
       return lab;
@@ -192,10 +194,21 @@ export function refuseRunning(name: string, directory = runDirectory()): void {
   checkName(name);
   const record = runningRecord(name, directory);
   if (record === undefined) return;
-  if (!isLabFile(record.lab)) throw foreign(name, record.lab);
+  if (record.folder === null) throw foreign(name, record.lab);
   throw new CulvertError(
     'LAB_ALREADY_RUNNING',
     `the lab '${name}' runs already, process ${record.pid}: culvert lab down, or choose another --name`,
+  );
+}
+
+/** @throws CulvertError LAB_NAMESPACE_EXISTS */
+function refuseOthersNamespaces({ namespace }: LabNames): void {
+  const taken = Object.values(namespace).filter((each) => thisMachine.hasNamespace(each));
+  if (taken.length === 0) return;
+  throw new CulvertError(
+    'LAB_NAMESPACE_EXISTS',
+    `the network namespace ${taken.join(', ')} is there already and is no lab's on record: ` +
+      'choose another --name, or remove it with ip netns delete',
   );
 }
 
@@ -211,7 +224,7 @@ export async function removeLab(name: string, directory = runDirectory()): Promi
   checkName(name);
   const record = runningRecord(name, directory);
   if (record === undefined) return removeLeft(name, directory);
-  if (!isLabFile(record.lab)) throw foreign(name, record.lab);
+  if (record.folder === null) throw foreign(name, record.lab);
   process.kill(record.pid, 'SIGTERM');
   for (let waited = 0; runningRecord(name, directory)?.pid === record.pid; waited++) {
     if (waited > END_MS / 100) {
@@ -222,8 +235,6 @@ export async function removeLab(name: string, directory = runDirectory()): Promi
   await removeLeft(name, directory);
   return true;
 }
-
-const isLabFile = (file: string): boolean => path.basename(path.dirname(file)).startsWith(FOLDER_PREFIX);
 
 const foreign = (name: string, file: string): CulvertError =>
   new CulvertError(
@@ -236,11 +247,11 @@ async function removeLeft(name: string, directory: string): Promise<boolean> {
   const { gateway } = namesOf(name);
   const before = readRecord(directory, gateway);
   if (before === null) return false;
-  if (!isLabFile(before.lab)) throw foreign(name, before.lab);
-  const state = RunState.claim(directory, gateway, before.lab);
+  if (before.folder === null) throw foreign(name, before.lab);
+  const state = RunState.claim(directory, gateway, before.lab, before.folder);
   const there = before.namespaces.filter((each) => thisMachine.hasNamespace(each));
   await endProcesses(there);
-  rmSync(path.dirname(before.lab), { recursive: true, force: true });
+  rmSync(before.folder, { recursive: true, force: true });
   for (const each of there) thisMachine.removeNamespace(each);
   for (const each of before.namespaces) state.removeNamespace(each);
   state.release();

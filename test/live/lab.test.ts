@@ -145,6 +145,36 @@ describe('culvert lab, with real servers', function () {
     nothingIsLeft();
   });
 
+  it('never starts in another’s namespace, whose processes stay', async () => {
+    const namespace = `culvert-${name}-red`;
+    ip('netns', 'add', namespace);
+    const other = spawn('ip', ['netns', 'exec', namespace, 'sleep', '60'], { stdio: 'ignore' });
+    try {
+      const up = lab('up');
+      assert.notEqual(await up.ended, 0);
+      assert.match(up.errors, /LAB_NAMESPACE_EXISTS/);
+      assert.notEqual(await lab('down').ended, 0);
+      assert.equal(other.exitCode ?? other.signalCode, null);
+      assert.deepEqual(ours(), [namespace]);
+    } finally {
+      other.kill('SIGKILL');
+      ip('netns', 'delete', namespace);
+    }
+    seen.clear();
+    nothingIsLeft();
+  });
+
+  it('goes with Ctrl-C while it starts in the background', async () => {
+    const up = lab('up');
+    for (let i = 0; ours().length < 3 && i < 1000; i++) await sleep(10);
+    up.signal('SIGINT');
+    assert.equal(await up.ended, 'SIGINT');
+    for (let i = 0; existsSync(`/run/culvert/culvert-${name}.json`) && i < 2000; i++) await sleep(10);
+    nothingIsLeft();
+    assert.match(readFileSync(`/run/culvert/culvert-${name}.log`, 'utf8'), /INTERRUPTED/);
+    rmSync(`/run/culvert/culvert-${name}.log`);
+  });
+
   it('stays up until lab down, and tells how to use it', async () => {
     const up = lab('up');
     assert.equal(await up.ended, 0, up.errors);

@@ -193,9 +193,31 @@ describe('a lab’s life', () => {
     assert.equal(openFolder([path.join(folder, 'not-there'), open, '/']), open);
   });
 
+  it('never removes a user’s own folder, whatever its name', async () => {
+    const own = path.join(folder, 'culvert-lab-notes');
+    mkdirSync(own);
+    const file = path.join(own, 'culvert-x.yaml');
+    writeFileSync(file, 'x');
+    RunState.claim(folder, 'culvert-x', file);
+    const record = path.join(folder, 'culvert-x.json');
+    writeFileSync(record, readFileSync(record, 'utf8').replace(/"startTime":"\d+"/, '"startTime":"1"'));
+    await assert.rejects(removeLab('x', folder), coded('LAB_NAME'));
+    assert.ok(existsSync(file));
+  });
+
+  it('removes the folder of a lab that was killed', async () => {
+    const own = path.join(folder, 'made-for-it');
+    mkdirSync(own);
+    RunState.claim(folder, 'culvert-x', path.join(own, 'culvert-x.yaml'), own);
+    const record = path.join(folder, 'culvert-x.json');
+    writeFileSync(record, readFileSync(record, 'utf8').replace(/"startTime":"\d+"/, '"startTime":"1"'));
+    assert.equal(await removeLab('x', folder), true);
+    assert.equal(existsSync(own), false);
+  });
+
   it('says that it runs already', () => {
-    const lab = path.join(folder, 'culvert-lab-abc', 'culvert-x.yaml');
-    RunState.claim(folder, 'culvert-x', lab);
+    const own = path.join(folder, 'culvert-lab-abc');
+    RunState.claim(folder, 'culvert-x', path.join(own, 'culvert-x.yaml'), own);
     assert.throws(() => {
       refuseRunning('x', folder);
     }, coded('LAB_ALREADY_RUNNING'));
