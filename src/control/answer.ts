@@ -26,6 +26,7 @@ export const httpCodes = [
   'MissingApiVersionParameter',
   'NotFound',
   'RequestEntityTooLarge',
+  'ServiceUnavailable',
   'UnsupportedMediaType',
 ] as const;
 

@@ -4,6 +4,10 @@ import { segmentFault } from '../service/arm/resource-id.js';
 import { HttpError } from './answer.js';
 
 const MAX_BODY_OCTETS = 1 << 20;
+/** Of all requests that are being read. */
+const MAX_HELD_OCTETS = 64 << 20;
+let heldOctets = 0;
+
 const MAX_DEPTH = 64;
 
 const badUri = (what: string): HttpError =>
@@ -34,7 +38,7 @@ function segmentOf(encoded: string): string {
 
 /**
  * The JSON of a request, or undefined if it has no body.
- * @throws HttpError RequestEntityTooLarge, UnsupportedMediaType, InvalidRequestContent
+ * @throws HttpError RequestEntityTooLarge, ServiceUnavailable, UnsupportedMediaType, InvalidRequestContent
  */
 export async function readBody(request: IncomingMessage, maxOctets = MAX_BODY_OCTETS): Promise<unknown> {
   const tooLarge = new HttpError(
@@ -45,10 +49,19 @@ export async function readBody(request: IncomingMessage, maxOctets = MAX_BODY_OC
   if (Number(request.headers['content-length'] ?? 0) > maxOctets) throw tooLarge;
   const chunks: Buffer[] = [];
   let octets = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    octets += chunk.length;
-    if (octets > maxOctets) throw tooLarge;
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      octets += chunk.length;
+      heldOctets += chunk.length;
+      if (octets > maxOctets) throw tooLarge;
+      if (heldOctets > MAX_HELD_OCTETS) {
+        const what = 'Too much is being sent at one time: send it again later.';
+        throw new HttpError(503, 'ServiceUnavailable', what, { 'Retry-After': '1' });
+      }
+      chunks.push(chunk);
+    }
+  } finally {
+    heldOctets -= octets;
   }
   if (octets === 0) return undefined;
   const type = request.headers['content-type'] ?? '';

@@ -318,6 +318,26 @@ describe('the management interface, whatever it is sent', function () {
     assert.equal((await server.send('DELETE', NSG)).status, 202);
   });
 
+  it('holds no more than 64 MiB of bodies that do not end', async () => {
+    const head =
+      'POST /culvert/changes?api-version=2025-05-01 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json';
+    const body = ' '.repeat(15 << 20);
+    const answers: string[] = [];
+    const sockets = Array.from({ length: 5 }, () => {
+      const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1');
+      socket.on('data', (part: Buffer) => answers.push(part.toString())).on('error', () => undefined);
+      socket.write(`${head}\r\nContent-Length: ${String(16 << 20)}\r\n\r\n${body}`);
+      return socket;
+    });
+    for (let waited = 0; answers.length === 0 && waited < 10_000; waited += 20) await sleep(20);
+    const [first = ''] = answers;
+    assert.match(first, /^HTTP\/1\.1 503 /);
+    assert.equal(codeOf(first.split('\r\n\r\n')[1] ?? ''), 'ServiceUnavailable');
+    for (const socket of sockets) socket.destroy();
+    await sleep(100);
+    assert.equal((await server.send('POST', '/culvert/changes', { steps: [] })).status, 200);
+  });
+
   it('takes no fault in a client that hangs up in its request', async () => {
     const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1');
     const head = `PUT ${NSG}?api-version=${API_VERSION} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json`;

@@ -2,8 +2,8 @@
 import { cidrContains, cidrLast, formatAddress, formatCidr, parseAddress, parseCidr } from '../../wire/address.js';
 import type { Cidr } from '../../wire/address.js';
 import { addressInUse, checkAddressText } from '../addresses.js';
-import { allOf, partNamed, subnetAt } from './documents.js';
-import type { ArmDocument, Documents } from './documents.js';
+import { hasType, partNamed, subnetAt } from './documents.js';
+import type { ArmDocument, Change, Documents } from './documents.js';
 import { documentKey, keyOf, parseResourceId, sameText } from './resource-id.js';
 import { armCode, Refusal, refuse, unknownReference } from './refusal.js';
 import type { Shapes } from './shapes.js';
@@ -40,44 +40,75 @@ const networkKeyOf = (subnetId: string): string => {
 const ownerOfInterface = (nic: ArmDocument<Shapes['networkInterfaces']>): string =>
   nic.properties.privateEndpoint?.id ?? nic.properties.privateLinkService?.id ?? nic.id;
 
+/** Who has which address; it follows the documents, so that many changes need not look at all of them each. */
+export class AddressIndex {
+  /** By network and address; the owner's id. */
+  readonly owners = new Map<string, string>();
+  /** Addresses of hosts in the gateway's namespaces: taken, but not by a resource. */
+  readonly hosts = new Set<string>();
+
+  constructor(documents: Documents) {
+    for (const document of documents.values()) this.#add(document);
+  }
+
+  /** @param documents as they are before the change */
+  follow(documents: Documents, { put, remove }: Change): void {
+    for (const key of [...remove, ...put.map(({ id }) => keyOf(id))]) {
+      const old = documents.get(key);
+      if (old === undefined) continue;
+      for (const [place, owner] of claimsOf(old)) if (this.owners.get(place) === owner) this.owners.delete(place);
+      for (const place of hostsOf(old)) this.hosts.delete(place);
+    }
+    for (const document of put) this.#add(document);
+  }
+
+  #add(document: ArmDocument): void {
+    for (const [place, owner] of claimsOf(document)) this.owners.set(place, owner);
+    for (const place of hostsOf(document)) this.hosts.add(place);
+  }
+}
+
+const placeOf = (network: string, address: number): string => `${network} ${String(address)}`;
+
+/** What a document has: network and address, and the owner's id. */
+function claimsOf(document: ArmDocument): [string, string][] {
+  if (hasType(document, 'networkInterfaces'))
+    return claims(document.properties.ipConfigurations, ownerOfInterface(document));
+  if (hasType(document, 'loadBalancers')) return claims(document.properties.frontendIPConfigurations, document.id);
+  if (hasType(document, 'privateLinkServices')) return claims(document.properties.ipConfigurations, document.id);
+  return [];
+}
+
+const claims = (holders: readonly AddressHolder[] | undefined, owner: string): [string, string][] =>
+  (holders ?? []).flatMap(({ properties }): [string, string][] => {
+    const address = parseAddress(properties.privateIPAddress ?? '');
+    if (properties.subnet === undefined || address < 0) return [];
+    return [[placeOf(networkKeyOf(properties.subnet.id), address), owner]];
+  });
+
+const hostsOf = (document: ArmDocument): string[] =>
+  hasType(document, 'virtualNetworks')
+    ? (document.tags?.[hostTag] ?? '').split(/[\s,]+/).map((host) => placeOf(keyOf(document.id), parseAddress(host)))
+    : [];
+
 export class Addresses {
   readonly #documents: Documents;
   readonly #self: string;
-  /** By network and address; the owner's id. */
-  readonly #owners = new Map<string, string>();
-  /** Addresses of hosts in the gateway's namespaces: taken, but not by a resource. */
-  readonly #hosts = new Set<string>();
+  readonly #index: AddressIndex;
+  /** Taken by this request. */
+  readonly #taken = new Set<string>();
 
   /** @param self the resource that asks: what it has already is its own to keep */
-  constructor(documents: Documents, self: string) {
+  constructor(documents: Documents, self: string, index = new AddressIndex(documents)) {
     this.#documents = documents;
     this.#self = keyOf(self);
-    for (const nic of allOf(documents, 'networkInterfaces')) {
-      this.#claimAll(nic.properties.ipConfigurations, ownerOfInterface(nic));
-    }
-    for (const balancer of allOf(documents, 'loadBalancers')) {
-      this.#claimAll(balancer.properties.frontendIPConfigurations, balancer.id);
-    }
-    for (const service of allOf(documents, 'privateLinkServices')) {
-      this.#claimAll(service.properties.ipConfigurations, service.id);
-    }
-    for (const network of allOf(documents, 'virtualNetworks')) {
-      for (const host of (network.tags?.[hostTag] ?? '').split(/[\s,]+/)) {
-        this.#hosts.add(`${keyOf(network.id)} ${String(parseAddress(host))}`);
-      }
-    }
+    this.#index = index;
   }
 
-  #claimAll(holders: readonly AddressHolder[] | undefined, owner: string): void {
-    if (keyOf(owner) === this.#self) return;
-    for (const { properties } of holders ?? []) {
-      if (properties.subnet === undefined) continue;
-      this.#claim(networkKeyOf(properties.subnet.id), parseAddress(properties.privateIPAddress ?? ''), owner);
-    }
-  }
-
-  #claim(network: string, address: number, owner: string): void {
-    if (address >= 0) this.#owners.set(`${network} ${String(address)}`, owner);
+  #ownerOf(place: string): string | undefined {
+    if (this.#taken.has(place)) return this.#self;
+    const owner = this.#index.owners.get(place);
+    return owner === undefined || keyOf(owner) === this.#self ? undefined : owner;
   }
 
   /**
@@ -110,29 +141,34 @@ export class Addresses {
     return { address, network, prefix, subnetId };
   }
 
-  #take(text: string, prefix: Cidr, { id, name }: { readonly id: string; readonly name: string }, place: string): void {
+  #take(
+    text: string,
+    prefix: Cidr,
+    { id, name }: { readonly id: string; readonly name: string },
+    holder: string,
+  ): void {
     const fault = checkAddressText(text)[0];
-    if (fault !== undefined) throw new Refusal(400, armCode(fault.code), `${place}: ${fault.message}`, place);
+    if (fault !== undefined) throw new Refusal(400, armCode(fault.code), `${holder}: ${fault.message}`, holder);
     const address = parseAddress(text);
     if (!cidrContains(prefix, address)) {
-      const what = `${place}: ${text} is outside its subnet, ${formatCidr(prefix)}: choose an address inside it`;
-      throw new Refusal(400, armCode('ADDRESS_OUTSIDE_SUBNET'), what, place);
+      const what = `${holder}: ${text} is outside its subnet, ${formatCidr(prefix)}: choose an address inside it`;
+      throw new Refusal(400, armCode('ADDRESS_OUTSIDE_SUBNET'), what, holder);
     }
-    const network = keyOf(id);
-    const owner = this.#owners.get(`${network} ${String(address)}`);
+    const place = placeOf(keyOf(id), address);
+    const owner = this.#ownerOf(place);
     if (owner !== undefined) {
       const { code, message } = addressInUse(address, name, owner);
-      throw new Refusal(400, armCode(code), message, place);
+      throw new Refusal(400, armCode(code), message, holder);
     }
-    this.#claim(network, address, this.#self);
+    this.#taken.add(place);
   }
 
   /** Azure keeps the first four addresses and the last one of each subnet. */
   #free(network: string, prefix: Cidr, subnetId: string): string {
     for (let address = prefix.base + 4; address < cidrLast(prefix); address++) {
-      const key = `${network} ${String(address)}`;
-      if (this.#owners.has(key) || this.#hosts.has(key)) continue;
-      this.#owners.set(key, this.#self);
+      const place = placeOf(network, address);
+      if (this.#ownerOf(place) !== undefined || this.#index.hosts.has(place)) continue;
+      this.#taken.add(place);
       return formatAddress(address);
     }
     const what = `Subnet ${subnetId} has no free address left: use a larger subnet, or remove what is not needed.`;

@@ -48,9 +48,14 @@ export interface Draw {
 
 export function applied(documents: Documents, change: Change): Map<string, ArmDocument> {
   const after = new Map(documents);
-  for (const key of change.remove) after.delete(key);
-  for (const document of change.put) after.set(keyOf(document.id), document);
+  applyTo(after, change);
   return after;
+}
+
+/** Makes a change in the documents themselves. */
+export function applyTo(documents: Map<string, ArmDocument>, change: Change): void {
+  for (const key of change.remove) documents.delete(key);
+  for (const document of change.put) documents.set(keyOf(document.id), document);
 }
 
 const typeText = (type: string): string => `Microsoft.Network/${type}`;
@@ -62,7 +67,7 @@ export const groupType = 'Microsoft.Resources/resourceGroups';
 
 type TypedDocument<T extends keyof Shapes> = ArmDocument<Shapes[T]>;
 
-const hasType = <T extends keyof Shapes>(document: ArmDocument, type: T): document is TypedDocument<T> =>
+export const hasType = <T extends keyof Shapes>(document: ArmDocument, type: T): document is TypedDocument<T> =>
   document.type === typeText(type);
 
 /** All documents of a type; what is held has passed its type's shape. */

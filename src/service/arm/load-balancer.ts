@@ -25,7 +25,10 @@ export function putLoadBalancer(request: PutRequest): Change {
     const what = `frontend '${name}' has no subnet: only private frontends can be had here, name a subnet`;
     throw refuse(400, 'InvalidRequestFormat', what, place);
   }
-  const addresses = new Addresses(documents, id).assign(frontends, before?.properties.frontendIPConfigurations ?? []);
+  const addresses = new Addresses(documents, id, request.addresses).assign(
+    frontends,
+    before?.properties.frontendIPConfigurations ?? [],
+  );
   const frontendIPConfigurations = frontends.map((frontend, index) => {
     const { properties } = frontend;
     const subnet = properties.subnet!;

@@ -12,7 +12,10 @@ export function putNetworkInterface(request: PutRequest): Change {
   if (before !== undefined) refuseSystemInterface(before);
   const draft = draftOf(request, 'networkInterfaces', before);
   const asked = withIds(draft.id, 'ipConfigurations', draft.properties.ipConfigurations);
-  const addresses = new Addresses(request.documents, draft.id).assign(asked, before?.properties.ipConfigurations ?? []);
+  const addresses = new Addresses(request.documents, draft.id, request.addresses).assign(
+    asked,
+    before?.properties.ipConfigurations ?? [],
+  );
   const ipConfigurations = asked.map((configuration, index) => {
     const { properties } = configuration;
     checkSameLocation(draft, properties.subnet.id, request.documents);

@@ -114,7 +114,7 @@ function checkFixed(before: ArmDocument<Endpoint>, draft: ArmDocument<Endpoint>,
 }
 
 function interfaceOf(
-  { id, documents, draw }: PutRequest,
+  { id, documents, draw, addresses }: PutRequest,
   draft: ArmDocument<Endpoint>,
   old: ArmDocument<Endpoint> | undefined,
 ): ArmDocument {
@@ -131,7 +131,7 @@ function interfaceOf(
   const asked = ipConfigurations?.[0]?.properties.privateIPAddress;
   const holder = { name: endpointConfiguration, id: draft.id, properties: { subnet, privateIPAddress: asked } };
   const before = existing?.properties.ipConfigurations ?? [];
-  const [address = ''] = new Addresses(documents, draft.id).assign([holder], before);
+  const [address = ''] = new Addresses(documents, draft.id, addresses).assign([holder], before);
   const configuration = { name: holder.name, address, subnet: subnet.id };
   return systemInterface(draft, 'privateEndpoint', nicId, [configuration], draw);
 }

@@ -32,7 +32,10 @@ export function putPrivateLinkService(request: PutRequest): Change {
     throw refuse(400, 'InvalidRequestFormat', what, 'properties.loadBalancerFrontendIpConfigurations');
   }
   const configured = withIds(id, 'ipConfigurations', asked.ipConfigurations);
-  const addresses = new Addresses(documents, id).assign(configured, before?.properties.ipConfigurations ?? []);
+  const addresses = new Addresses(documents, id, request.addresses).assign(
+    configured,
+    before?.properties.ipConfigurations ?? [],
+  );
   const ipConfigurations = configured.map((configuration, index, all) => {
     const { properties } = configuration;
     checkSameLocation(draft, properties.subnet.id, documents);

@@ -1,5 +1,6 @@
 /** A request to create or replace a resource, and what all types do alike with it. */
 import type { z } from 'zod';
+import type { AddressIndex } from './addresses.js';
 import type { ArmDocument, Documents, Draw } from './documents.js';
 import { plainLocation, resourceType, subnetAt } from './documents.js';
 import { formatResourceId, lastName, sameText } from './resource-id.js';
@@ -15,6 +16,8 @@ export interface PutRequest {
   readonly body: Readonly<Record<string, unknown>>;
   readonly documents: Documents;
   readonly draw: Draw;
+  /** Of the documents, where many requests follow each other; absent: it is made for this one. */
+  readonly addresses?: AddressIndex;
 }
 
 /** Clients send null for what they leave out. `__proto__` is no property of any resource. */

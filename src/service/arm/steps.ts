@@ -5,7 +5,8 @@
  */
 import { directConnectFeature } from '../direct-connect.js';
 import { deleteResource, decideConnection, featureDocument, isWritablePart, putResource } from './manage.js';
-import { applied } from './documents.js';
+import { AddressIndex } from './addresses.js';
+import { applyTo } from './documents.js';
 import type { ArmDocument, Change, Documents, Draw } from './documents.js';
 import { connectionOf } from './private-endpoint.js';
 import { statusOf } from './private-link-service.js';
@@ -82,7 +83,12 @@ function checkExpected(step: { readonly expect?: string | undefined }, document:
 }
 
 /** @throws Refusal */
-function changeOf(step: Step, documents: Documents, draw: Draw): { id: string; change: Change } {
+function changeOf(
+  step: Step,
+  documents: Documents,
+  draw: Draw,
+  addresses: AddressIndex,
+): { id: string; change: Change } {
   switch (step.op) {
     case 'put': {
       const id = parseResourceId(step.id);
@@ -92,7 +98,7 @@ function changeOf(step: Step, documents: Documents, draw: Draw): { id: string; c
       checkExpected(step, before);
       const body = withoutNulls(step.body) as Record<string, unknown>;
       const whole = formatResourceId({ ...id, part: null });
-      return { id: before?.id ?? whole, change: putResource({ id, body, documents, draw }) };
+      return { id: before?.id ?? whole, change: putResource({ id, body, documents, draw, addresses }) };
     }
     case 'delete': {
       const id = parseResourceId(step.id);
@@ -132,12 +138,14 @@ export function runSteps(
   documents: Documents,
   draw: Draw,
 ): { readonly change: Change; readonly effects: readonly Effect[] } {
-  let working = documents;
+  const working = new Map(documents);
+  const addresses = new AddressIndex(documents);
   const ids = new Map<string, string>();
   for (const step of steps) {
-    const { id, change } = changeOf(step, working, draw);
+    const { id, change } = changeOf(step, working, draw, addresses);
     ids.set(keyOf(id), id);
-    working = applied(working, change);
+    addresses.follow(working, change);
+    applyTo(working, change);
   }
   const put = [...working].filter(([key, document]) => !isSame(documents.get(key), document)).map(([, each]) => each);
   const remove = [...documents.keys()].filter((key) => !working.has(key));
