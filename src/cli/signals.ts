@@ -2,7 +2,7 @@
 import { CulvertError } from '../errors.js';
 import { EXIT } from './exit-codes.js';
 
-/** Runs `work` with a signal that is aborted by SIGINT or SIGTERM, the reason being the error to end with. */
+/** Runs `work` with a signal that is aborted by SIGINT, SIGTERM or a closed terminal (SIGHUP), the reason being the error to end with. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const onInterrupt = (): void => {
@@ -13,11 +13,13 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   };
   process.once('SIGINT', onInterrupt);
   process.once('SIGTERM', onTerminate);
+  process.once('SIGHUP', onTerminate);
   try {
     return await work(controller.signal);
   } finally {
     process.off('SIGINT', onInterrupt);
     process.off('SIGTERM', onTerminate);
+    process.off('SIGHUP', onTerminate);
   }
 }
 

@@ -8,7 +8,7 @@ import type { ArmDocument, Change, Documents, Draw } from './documents.js';
 import { audienceOf } from './model.js';
 import { systemInterface } from './network-interface.js';
 import type { Connection } from './private-link-service.js';
-import { formatResourceId, keyOf, parseResourceId, sameText } from './resource-id.js';
+import { formatResourceId, keyOf, lastName, parseResourceId, sameText } from './resource-id.js';
 import { bare, changeNotAllowed, checkName, checkSameLocation, draftOf, newEtag, without } from './request.js';
 import type { PutRequest } from './request.js';
 import { armCode, Refusal, refuse, unknownReference } from './refusal.js';
@@ -105,12 +105,17 @@ export function putPrivateEndpoint(request: PutRequest): Change {
 /** Name of the one ipConfiguration of an endpoint's interface. */
 export const endpointConfiguration = 'privateEndpointIpConfig';
 
-/** Subnet and service are an endpoint's for its life. */
+/** Subnet, service and interface are an endpoint's for its life. */
 function checkFixed(before: ArmDocument<Endpoint>, draft: ArmDocument<Endpoint>, wish: string): void {
   const [old, asked] = [before.properties, draft.properties];
   if (!sameText(old.subnet.id, asked.subnet.id))
     throw changeNotAllowed(draft.id, 'subnet', old.subnet.id, asked.subnet.id);
   if (!sameText(wishOf(old), wish)) throw changeNotAllowed(draft.id, 'privateLinkServiceId', wishOf(old), wish);
+  const name = asked.customNetworkInterfaceName;
+  const has = lastName(old.networkInterfaces?.[0]?.id ?? '');
+  if (name !== undefined && !sameText(name, has)) {
+    throw changeNotAllowed(draft.id, 'customNetworkInterfaceName', has, name);
+  }
 }
 
 function interfaceOf(

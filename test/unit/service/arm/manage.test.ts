@@ -169,6 +169,21 @@ describe('service: load balancers over the interface', () => {
 });
 
 describe('service: private endpoints over the interface', () => {
+  it('keep their interface, whose name cannot be changed', () => {
+    const held = withService();
+    const put = (customNetworkInterfaceName: string): unknown =>
+      held.put('privateEndpoints/e', {
+        customNetworkInterfaceName,
+        subnet: subnet('nat'),
+        privateLinkServiceConnections: [
+          { name: 'e', properties: { privateLinkServiceId: `${G}/privateLinkServices/web` } },
+        ],
+      });
+    put('one');
+    assert.throws(() => put('two'), { code: 'PropertyChangeNotAllowed', message: /customNetworkInterfaceName/ });
+    put('ONE');
+  });
+
   it('have names as long as any, whatever the name of their interface becomes', () => {
     const held = withService();
     endpoint(held, 'e'.repeat(80));
