@@ -3,8 +3,7 @@ import { Verdict } from '../../../../src/service/arm/judge.js';
 import { modelOf } from '../../../../src/service/arm/model.js';
 import { formatAddress } from '../../../../src/wire/address.js';
 import { viewOf } from '../../../../src/service/arm/view.js';
-import type { Held } from './sequence.js';
-import { G, subnet, withNetwork } from './sequence.js';
+import { G, Held, subnet, withNetwork } from './sequence.js';
 
 const frontend = `${G}/loadBalancers/lb/frontendIPConfigurations/f`;
 const nat = (...names: string[]): object[] => names.map((name) => ({ name, properties: { subnet: subnet('nat') } }));
@@ -136,6 +135,15 @@ describe('service: private link services over the interface', () => {
     service(held);
     endpoint(held, 'e');
     assert.equal(stateOf(held, 'e'), 'Disconnected');
+  });
+});
+
+describe('service: resource groups that come with a resource', () => {
+  it('have names that a group of its own may have', () => {
+    const put = (group: string): unknown =>
+      new Held().put(`/subscriptions/s/resourceGroups/${group}/providers/Microsoft.Network/networkSecurityGroups/n`);
+    assert.throws(() => put('g(x)'), { code: 'InvalidResourceName', message: /resource group/ });
+    put('g-x');
   });
 });
 
