@@ -199,11 +199,14 @@ export function readSource(text: string, file: string): Source {
     return reader;
   }
   const documents = [
-    ...new Composer({ lineCounter: lines, prettyErrors: false, version: '1.2', uniqueKeys: false }).compose(
-      tokens,
-      true,
-      text.length,
-    ),
+    ...new Composer({
+      lineCounter: lines,
+      prettyErrors: false,
+      version: '1.2',
+      uniqueKeys: false,
+      // Only what JSON can say: `!!binary` would give octets, which are no value of a lab.
+      resolveKnownTags: false,
+    }).compose(tokens, true, text.length),
   ];
   const document = documents[0];
   if (document === undefined) return reader;

@@ -332,6 +332,14 @@ describe('config: a lab with mistakes', () => {
     );
   });
 
+  it('takes no tag that makes more of a value than JSON has, wherever it stands', () => {
+    const text = 'virtualNetworks:\n  a: { addressSpace: [10.0.0.0/16], subnets: { x: !!binary "AA==" } }\n';
+    assert.deepEqual(
+      mistakes(text).map(({ code, line }) => [code, line]),
+      [['CONFIG_SYNTAX', 2]],
+    );
+  });
+
   it('reports files that cannot be read as mistakes too', () => {
     const code = (path: string): string | undefined => {
       try {

@@ -57,7 +57,6 @@ describe('gateway: NAT addresses that come and go', () => {
       assert.ok(i < 100, 'the address does not leave');
       await sleep(20);
     }
-    assert.equal(bench.gateway.pump.translator.flows.count, 0);
     assert.ok(claims(NEW));
     assert.deepEqual(
       bench.told('a NAT address has drained').map(({ fields }) => fields),
