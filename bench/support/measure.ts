@@ -26,12 +26,12 @@ export interface Cost {
   readonly wallS: number;
   /** User and system time, to 10 ms. */
   readonly cpuS: number;
-  /** Most resident memory, in octets, as far as it was seen within 5 ms of its end. */
+  /** Most resident memory, in octets, as far as it was seen within 50 ms of its end. */
   readonly peakRss: number;
 }
 
 const TICKS_PER_SECOND = 100; // USER_HZ, which Linux never changes towards programs
-const POLL_MS = 5;
+const POLL_MS = 50; // more often, and the measuring takes a core from the program
 
 /** CPU seconds of the children that have ended, from proc(5): cutime and cstime. */
 function childrenCpu(): number {
