@@ -1,6 +1,7 @@
 /**
  * Capture to capture, whole processes, beside tcprewrite (package tcpreplay), which rewrites addresses and checksums of
- * the same file in the same run; and reading alone beside tcpdump. `npm run bench:offline -- --packets=N --runs=N`.
+ * the same file in the same run; and reading alone beside tcpdump. `npm run bench:offline -- --packets=N --runs=N
+ * --only=WORDS`: the rows of that name alone, without the reading.
  *
  * The peer does less: no flows, no ports, no sequence numbers, no header. It writes Ethernet frames, Culvert raw IP.
  */
@@ -17,6 +18,7 @@ const packets = option('packets', 1_000_000);
 const runs = option('runs', 5);
 const flows = option('flows', 1000);
 const seed = option('seed', 1);
+const only = textOption('only', '');
 
 const culvert = textOption('culvert', fileURLToPath(new URL('../bin/culvert.js', import.meta.url)));
 const dotted = (a: number): string => [24, 16, 8, 0].map((n) => (a >>> n) & 255).join('.');
@@ -42,7 +44,8 @@ interface Measured {
 }
 
 /** Peer and ours in turn, so that what else the machine does meets both. */
-async function compare(name: string, peer: readonly string[], own: readonly string[]): Promise<Measured> {
+async function compare(name: string, peer: readonly string[], own: readonly string[]): Promise<Measured[]> {
+  if (!name.includes(only)) return [];
   const peers: Cost[] = [];
   const owns: Cost[] = [];
   for (let run = 0; run <= runs; run++) {
@@ -53,7 +56,7 @@ async function compare(name: string, peer: readonly string[], own: readonly stri
     owns.push(b);
   }
   const ratio = median(peers.map((p, i) => p.wallS / owns[i]!.wallS));
-  return { name, packets, tcprewrite: medianCost(peers), culvert: medianCost(owns), ratio };
+  return [{ name, packets, tcprewrite: medianCost(peers), culvert: medianCost(owns), ratio }];
 }
 
 const dir = mkdtempSync(path.join(textOption('dir', os.tmpdir()), 'culvert-bench-'));
@@ -61,6 +64,7 @@ try {
   const measured: Measured[] = [];
   const reading: { name: string; tcpdump: Cost; readerS: number }[] = [];
   for (const [i, shape] of CASES.entries()) {
+    if (!`${shape.name}, to /dev/null`.includes(only) && !`${shape.name}, to a file`.includes(only)) continue;
     const input = path.join(dir, `${String(i)}.pcap`);
     writeCapture(input, { ...shape, packets, flows, seed });
     const peerFile = path.join(dir, 'peer.pcap');
@@ -68,25 +72,26 @@ try {
     const back = path.join(dir, 'back.pcap');
     const own = [input, ...OPTIONS, '--provider'];
     measured.push(
-      await compare(
+      ...(await compare(
         `${shape.name}, to /dev/null`,
         ['-i', input, '-o', '/dev/null', PNAT],
         [...own, '/dev/null', ...(shape.both ? ['--consumer', '/dev/null'] : [])],
-      ),
-      await compare(
+      )),
+      ...(await compare(
         `${shape.name}, to a file`,
         ['-i', input, '-o', peerFile, PNAT],
         [...own, out, ...(shape.both ? ['--consumer', back] : [])],
-      ),
+      )),
     );
-    if (!existsSync(out) || statSync(out).size < packets * 20) throw new Error('culvert wrote too little');
+    const wrote = measured.at(-1)!.name.endsWith('a file');
+    if (wrote && (!existsSync(out) || statSync(out).size < packets * 20)) throw new Error('culvert wrote too little');
     const tcpdumps: Cost[] = [];
     const readers: number[] = [];
-    for (let run = 0; run < runs; run++) {
+    for (let run = 0; run < runs && only === ''; run++) {
       tcpdumps.push(await cost('tcpdump', ['-r', input, '-w', '/dev/null']));
       readers.push(await readPackets(input, packets));
     }
-    reading.push({ name: shape.name, tcpdump: medianCost(tcpdumps), readerS: median(readers) });
+    if (only === '') reading.push({ name: shape.name, tcpdump: medianCost(tcpdumps), readerS: median(readers) });
     for (const file of [input, peerFile, out, back]) rmSync(file, { force: true });
   }
   const rate = (n: number, s: number): string => digits(n / s / 1e6);

@@ -21,6 +21,7 @@ import type {
   Subscription,
   VirtualNetwork,
 } from '../service/resources.js';
+import { labSections } from '../service/lab-sections.js';
 import { resolveProxy } from '../service/proxy-section.js';
 import { initialStatus } from '../service/visibility.js';
 import { parseAddress, parseCidr } from '../wire/address.js';
@@ -303,14 +304,7 @@ class Resolver {
 
   /** Azure's names are one whatever their case; two that differ in case alone would be one resource there. */
   #distinctNames(): void {
-    const sections = [
-      'networkSecurityGroups',
-      'virtualNetworks',
-      'loadBalancers',
-      'privateLinkServices',
-      'privateEndpoints',
-    ] as const;
-    for (const section of sections) {
+    for (const section of labSections) {
       const seen = new Map<string, string>();
       for (const name of Object.keys(this.#shape[section])) {
         const twin = seen.get(name.toLowerCase());

@@ -12,6 +12,8 @@ import { allOf, documentOf, featureType, partNamed, plainLocation } from './docu
 import type { ArmDocument, Documents } from './documents.js';
 import { labGroup } from './from-model.js';
 import { connectionOf, serviceByAlias, wishOf } from './private-endpoint.js';
+import { labSections } from '../lab-sections.js';
+import type { LabSection } from '../lab-sections.js';
 import { statusOf } from './private-link-service.js';
 import { prefixOf } from './addresses.js';
 import { documentKey, formatResourceId, keyOf, lastName, parseResourceId } from './resource-id.js';
@@ -20,17 +22,6 @@ import * as enumerations from './shapes.js';
 import { spelled } from './shapes.js';
 import type { Shapes } from './shapes.js';
 import { deviceTag, hostTag, mtuTag, namespaceTag } from './tags.js';
-
-/** Sections of a lab file with resources, in the order in which one needs another. */
-export const labSections = [
-  'networkSecurityGroups',
-  'virtualNetworks',
-  'loadBalancers',
-  'privateLinkServices',
-  'privateEndpoints',
-] as const;
-
-export type LabSection = (typeof labSections)[number];
 
 /** An entry of a section; references in it are {@link Ref}s. */
 export interface Entry {
