@@ -2,7 +2,7 @@
  * The interfaces and namespaces of a gateway: made for a plan, changed for the next plan, and all removed at the end.
  * Whatever is made is on record before it is there, and struck out after it is gone (run-state.ts).
  */
-import type { PacketDevice } from '../device/device.js';
+import type { AttachedDevice, DataPlane } from './data-plane.js';
 import type { Log } from './log.js';
 import type { Machine } from './machine.js';
 import { type NetworkPlan, sameInterface } from './plan.js';
@@ -11,28 +11,26 @@ import type { RunState } from './run-state.js';
 
 export interface Attachment {
   plan: NetworkPlan;
-  readonly device: PacketDevice;
+  readonly device: AttachedDevice;
 }
 
 export class Attachments {
   private readonly machine: Machine;
   private readonly state: RunState;
   private readonly log: Log;
+  private readonly plane: DataPlane;
   private readonly attached = new Map<string, Attachment>();
 
-  constructor(machine: Machine, state: RunState, log: Log) {
+  constructor(machine: Machine, state: RunState, log: Log, plane: DataPlane) {
     this.machine = machine;
     this.state = state;
     this.log = log;
+    this.plane = plane;
   }
 
   /** What there is, as the plans that would make it. */
   get plans(): NetworkPlan[] {
     return [...this.attached.values()].map(({ plan }) => plan);
-  }
-
-  get(network: string): Attachment | undefined {
-    return this.attached.get(network);
   }
 
   /**
@@ -41,7 +39,7 @@ export class Attachments {
    */
   open(plan: NetworkPlan, offload: boolean): Attachment {
     if (plan.namespace !== null) this.needNamespace(plan.namespace);
-    const device = this.machine.openDevice(plan, offload);
+    const device = this.plane.attach(plan, offload);
     const attachment = { plan, device };
     this.attached.set(plan.name, attachment);
     const { tso4, uso4 } = device.offload;
@@ -52,10 +50,8 @@ export class Attachments {
   }
 
   close(network: string): void {
-    const attachment = this.attached.get(network);
-    if (attachment === undefined) return;
-    attachment.device.close();
-    this.attached.delete(network);
+    if (!this.attached.delete(network)) return;
+    this.plane.detach(network);
   }
 
   /** Removes the namespaces that we, or a killed run before us, made and that no network uses. */

@@ -12,21 +12,21 @@ import { CulvertError } from '../errors.js';
 import { optionsOf } from '../replay/settings.js';
 import { Attachments } from './attachments.js';
 import { ControlServer } from './control-server.js';
+import type { DataPlane } from './data-plane.js';
 import type { FlowQuery, FlowReport } from './flow-report.js';
-import { reportFlows } from './flow-report.js';
+import { LocalPlane } from './local-plane.js';
 import type { Log } from './log.js';
 import { notices } from './log.js';
 import { type Machine, thisMachine } from './machine.js';
 import { MetricsServer } from './metrics.js';
 import { type NetworkPlan, planNetworks } from './plan.js';
-import { PortWatch } from './port-use.js';
+import { type BackendPortUse, PortWatch } from './port-use.js';
 import { Prober } from './probes/prober.js';
-import { type Port, Pump } from './pump.js';
+import { Pump } from './pump.js';
 import { labName, runDirectory, RunState } from './run-state.js';
 import { type GatewayStatus, type Reloads, reportStatus } from './status.js';
 import { formatAddress } from '../wire/address.js';
 import type { TapOptions, TapReader } from './tap/tap.js';
-import { Taps } from './tap/taps.js';
 
 export interface GatewayOptions {
   /** Path of the lab file. */
@@ -52,15 +52,15 @@ export class Gateway {
   readonly reloads: Reloads = { count: 0, mistakes: [] };
   /** The lab that runs. */
   lab: LabConfig;
-  readonly pump: Pump;
+  readonly plane: DataPlane;
   readonly prober: Prober;
   private readonly options: GatewayOptions;
   private readonly log: Log;
   private readonly state: RunState;
   private readonly attachments: Attachments;
-  private readonly ports = new Map<string, Port>();
+  /** The networks that have an interface, with the NAT addresses (int32) that they serve, draining ones included. */
+  private readonly served = new Map<string, { consumer: boolean; natAddresses: Int32Array }>();
   private readonly portWatch: PortWatch;
-  private readonly taps: Taps;
   private control: ControlServer | null = null;
   private metrics: MetricsServer | null = null;
   private stopping: Promise<void> | null = null;
@@ -72,16 +72,18 @@ export class Gateway {
     this.lab = lab;
     this.state = state;
     this.name = state.name;
-    this.attachments = new Attachments(options.machine ?? thisMachine, state, options.log);
-    this.pump = new Pump(lab.topology, optionsOf(lab.settings), (port) => {
-      this.lost(port);
+    const machine = options.machine ?? thisMachine;
+    const pump = new Pump(lab.topology, optionsOf(lab.settings), (port) => {
+      this.lost(port.device.name);
     });
-    this.taps = new Taps(this.pump, (port) => this.networkOf(port));
+    this.plane = new LocalPlane(pump, (plan, offload) => machine.openDevice(plan, offload), {
+      tick: () => {
+        this.watch(false);
+      },
+    });
+    this.attachments = new Attachments(machine, state, options.log, this.plane);
     this.portWatch = new PortWatch(options.log);
-    this.pump.onTick = () => {
-      this.watch(false);
-    };
-    this.prober = new Prober(this.pump.translator.tables, options.log);
+    this.prober = new Prober(this.plane, options.log);
   }
 
   /**
@@ -137,12 +139,15 @@ export class Gateway {
   }
 
   private attach(plan: NetworkPlan): void {
+    const { name } = plan;
     const { device } = this.attachments.open(plan, this.lab.gateway.offload);
-    const port = this.pump.add(device, -1, new Int32Array(0));
-    this.ports.set(plan.name, port);
-    port.probes = this.prober.attach(plan.name, device.mtu, (packet) => this.pump.send(port, packet));
+    this.served.set(name, { consumer: false, natAddresses: new Int32Array(0) });
+    this.plane.listen(
+      name,
+      this.prober.attach(name, device.mtu, (packet) => this.plane.send(name, packet)),
+    );
     this.log.info('interface up', {
-      network: plan.name,
+      network: name,
       device: device.name,
       ...(plan.namespace === null ? {} : { namespace: plan.namespace }),
       mtu: plan.mtu,
@@ -151,27 +156,19 @@ export class Gateway {
 
   private detach(name: string): void {
     this.prober.detach(name);
-    this.pump.remove(this.ports.get(name)!);
-    this.ports.delete(name);
+    this.served.delete(name);
     this.attachments.close(name);
     this.log.info('interface down', { network: name });
   }
 
   /** Interfaces take the packets of the networks that they are for. */
   private assign(plans: readonly NetworkPlan[]): void {
-    for (const plan of plans) {
-      const port = this.ports.get(plan.name)!;
-      this.pump.assign(port, plan.consumer ? this.networkIndex(plan.name) : -1, this.natAddressesOf(plan, port));
-    }
+    for (const plan of plans) this.serve(plan.name, plan.consumer, this.natAddressesOf(plan));
   }
 
-  private networkOf(port: Port): string {
-    return [...this.ports].find(([, each]) => each === port)?.[0] ?? port.device.name;
-  }
-
-  /** The translator keeps the numbers of networks over reloads; a lab file's own order may change. */
-  private networkIndex(name: string): number {
-    return this.pump.translator.tables.networks.indexOf(name);
+  private serve(network: string, consumer: boolean, natAddresses: Int32Array): void {
+    this.served.set(network, { consumer, natAddresses });
+    this.plane.assign(network, consumer, natAddresses);
   }
 
   /**
@@ -219,14 +216,14 @@ export class Gateway {
   prepare(lab: LabConfig): NetworkPlan[] {
     const plans = planNetworks(lab);
     const before = this.attachments.plans;
-    const added = plans.filter(({ name }) => !this.ports.has(name));
+    const added = plans.filter(({ name }) => !this.served.has(name));
     try {
       this.attachments.freeProbeRoute(plans);
       for (const plan of added) this.attach(plan);
       this.attachments.giveProbeRoute(plans);
       return plans;
     } catch (error) {
-      for (const { name } of added) if (this.ports.has(name)) this.detach(name);
+      for (const { name } of added) if (this.served.has(name)) this.detach(name);
       this.attachments.sweep();
       this.attachments.freeProbeRoute(before);
       this.attachments.giveProbeRoute(before);
@@ -241,8 +238,6 @@ export class Gateway {
 
   /** @returns how many flows ended */
   private apply(lab: LabConfig): number {
-    const { translator } = this.pump;
-    const { tables } = translator;
     if (JSON.stringify(lab.settings) !== JSON.stringify(this.lab.settings)) {
       this.log.warn("changes in 'translation' but those of natPorts wait for the next start");
     }
@@ -250,14 +245,7 @@ export class Gateway {
       this.log.warn("changes in 'gateway' wait for the next start");
     }
     this.prober.follow(lab.model, true);
-    let flows = 0;
-    for (const { network, address } of tables.apply(lab.topology)) {
-      // Flows that began before a header changed have a record of their own at the same address; a record that has just
-      // come in the place of another has no flows yet.
-      for (const e of tables.endpoints) {
-        if (e.network === network && e.address === address) flows += translator.endFlowsOf(e.index);
-      }
-    }
+    const flows = this.plane.apply(lab.topology);
     this.lab = lab;
     return flows;
   }
@@ -270,7 +258,7 @@ export class Gateway {
     }
     this.assign(plans);
     const wanted = new Set(plans.map((plan) => plan.name));
-    for (const name of [...this.ports.keys()]) if (!wanted.has(name)) this.detach(name);
+    for (const name of [...this.served.keys()]) if (!wanted.has(name)) this.detach(name);
     this.attachments.sweep();
   }
 
@@ -280,60 +268,57 @@ export class Gateway {
    * @returns how many
    */
   private endMoved(plans: readonly NetworkPlan[]): number {
-    const { translator } = this.pump;
     let flows = 0;
-    for (const [name, port] of this.ports) {
+    for (const [name, { natAddresses }] of this.served) {
       const stays = plans.some((plan) => plan.name === name);
-      for (const address of port.natAddresses) {
+      for (const address of natAddresses) {
         const moves = plans.some((plan) => plan.name !== name && plan.natAddresses.includes(address));
-        if (moves || !stays) flows += translator.endFlowsOn(address);
+        if (moves || !stays) flows += this.plane.endFlowsOn(address);
       }
     }
     return flows;
   }
 
-  /** The plan's, and those of the port that drain: taken out, with live flows, and nobody else's now. */
-  private natAddressesOf({ natAddresses }: NetworkPlan, port: Port): Int32Array {
-    const { links } = this.pump.translator.tables;
-    const draining = port.natAddresses.filter(
-      (address) =>
-        links.some((link) => link.draining.includes(address)) &&
-        !links.some((link) => link.natAddresses.includes(address)),
-    );
-    return Int32Array.from(new Set([...natAddresses, ...draining]));
+  /** The plan's, and those of the network that drain: taken out, with live flows, and nobody else's now. */
+  private natAddressesOf({ name, natAddresses }: NetworkPlan): Int32Array {
+    const { given, draining } = this.plane.natAddresses();
+    const before = this.served.get(name)!.natAddresses;
+    const kept = before.filter((address) => draining.includes(address) && !given.includes(address));
+    return Int32Array.from(new Set([...natAddresses, ...kept]));
   }
 
   /** Looks after NAT addresses that drain and ports that run out. */
   private watch(force: boolean): void {
-    const { tables, flows } = this.pump.translator;
-    for (const { link, address } of tables.settle()) {
+    const { plane } = this;
+    for (const { service, address } of plane.settle()) {
       // Another service may have it now.
-      if (tables.links.some((other) => other.natAddresses.includes(address))) continue;
-      const port = [...this.ports.values()].find((each) => each.natAddresses.includes(address));
-      if (port !== undefined) {
-        this.pump.assign(
-          port,
-          port.network,
-          port.natAddresses.filter((each) => each !== address),
+      if (plane.natAddresses().given.includes(address)) continue;
+      const owner = [...this.served].find(([, { natAddresses }]) => natAddresses.includes(address));
+      if (owner !== undefined) {
+        const [name, { consumer, natAddresses }] = owner;
+        this.serve(
+          name,
+          consumer,
+          natAddresses.filter((each) => each !== address),
         );
       }
-      this.log.info(notices.drained, { service: link.name, address: formatAddress(address >>> 0) });
+      this.log.info(notices.drained, { service, address: formatAddress(address >>> 0) });
     }
-    tables.natPools.drop(this.pump.now);
     const { natPortsWarningPercent } = this.lab.gateway;
-    this.portWatch.look(tables, this.pump.now, natPortsWarningPercent, force || flows.count === 0);
+    const usesFrom = (percent: number): BackendPortUse[] => plane.portUse(percent);
+    this.portWatch.look(usesFrom, performance.now(), natPortsWarningPercent, force || plane.liveFlows === 0);
     if (!this.portWatch.warns || this.nextLook !== null || this.stopping !== null) return;
-    // The pump tells of no time once no flow is left, but ports rest on, and the warning has to end.
+    // The plane tells of no time once no flow is left, but ports rest on, and the warning has to end.
     this.nextLook = setTimeout(() => {
       this.nextLook = null;
       this.watch(true);
     }, WARNED_LOOK_MS).unref();
   }
 
-  private lost(port: Port): void {
+  private lost(device: string): void {
     const error = new CulvertError(
       'GATEWAY_DEVICE_LOST',
-      `the interface ${port.device.name} was removed while the gateway used it: the gateway ends`,
+      `the interface ${device} was removed while the gateway used it: the gateway ends`,
     );
     this.log.error(error.message, { code: error.code });
     this.options.onFailure?.(error);
@@ -348,8 +333,7 @@ export class Gateway {
   private async end(): Promise<void> {
     if (this.nextLook !== null) clearTimeout(this.nextLook);
     this.prober.close();
-    this.pump.close();
-    this.taps.removeAll();
+    this.plane.close();
     await this.control?.close();
     await this.metrics?.close();
     this.attachments.closeAll();
@@ -363,44 +347,28 @@ export class Gateway {
       name: this.name,
       startedAt: this.startedAt,
       lab: this.lab,
-      pump: this.pump,
+      plane: this.plane.report(),
       prober: this.prober,
-      networks: [...this.ports].map(([name, port]) => ({ port, plan: this.attachments.get(name)!.plan })),
+      plans: this.attachments.plans,
       reloads: this.reloads,
       portWatch: this.portWatch,
-      taps: this.taps.status,
       metricsPort: this.metrics?.port ?? null,
     });
   }
 
   /** What `culvert plan` reckons with; a backend that is down counts for nothing. */
   plan(): LabCapacity {
-    const { tables } = this.pump.translator;
-    return labCapacity(this.lab, (service, { protocol, frontendPort }, backend) => {
-      const rule = tables.links.find(({ name }) => name === service)?.rules.get((protocol << 16) | frontendPort);
-      return rule === undefined || tables.takesFlows(rule, backend | 0);
-    });
+    return labCapacity(this.lab, (service, { protocol, frontendPort }, backend) =>
+      this.plane.takesFlows(service, protocol, frontendPort, backend),
+    );
   }
 
   flows(query: FlowQuery): Promise<FlowReport> {
-    return reportFlows(this.pump.translator, query);
+    return this.plane.flows(query);
   }
 
-  /**
-   * Gives packets of both sides to a reader, as pcapng, from now on.
-   * @returns what ends it
-   * @throws CulvertError CONTROL_REQUEST for names that are not there; CONTROL_REFUSED
-   */
+  /** As {@link DataPlane.tap}. */
   tap(options: TapOptions, reader: TapReader): () => void {
-    const { tables } = this.pump.translator;
-    const known = (what: string, name: string | undefined, names: readonly string[]): void => {
-      if (name === undefined || names.includes(name)) return;
-      throw new CulvertError('CONTROL_REQUEST', `there is no ${what} '${name}'; there are: ${names.join(', ')}`);
-    };
-    known('consumer network', options.network, [...new Set(tables.endpoints.map((e) => tables.networks[e.network]!))]);
-    known('private link service', options.link, [...new Set(tables.links.map((link) => link.name))]);
-    if (this.taps.isFull) throw new CulvertError('CONTROL_REFUSED', 'as many taps run as a gateway has: end one');
-    const tap = this.taps.add(options, reader);
-    return () => this.taps.remove(tap);
+    return this.plane.tap(options, reader);
   }
 }

@@ -91,14 +91,15 @@ export class PortWatch {
   }
 
   /**
+   * @param usesFrom as `backendPortUse`
    * @param percent the threshold; 0: no warning
    * @param force look, however short ago the last look was
    */
-  look(tables: Tables, nowMs: number, percent: number, force = false): void {
+  look(usesFrom: (percent: number) => BackendPortUse[], nowMs: number, percent: number, force = false): void {
     if (!force && nowMs - this.lookedAt < LOOK_MS) return;
     this.lookedAt = nowMs;
     const low = 0.9 * percent;
-    const high = percent === 0 ? [] : backendPortUse(tables, nowMs, low);
+    const high = percent === 0 ? [] : usesFrom(low);
     const now = new Map(high.map((use) => [keyOf(use), use]));
     for (const [key, use] of this.warned) {
       const still = now.get(key);

@@ -1,14 +1,12 @@
 /** What a gateway tells of itself: plain data for `culvert status`, for `--json` and for the metrics. */
 import type { LabConfig } from '../config/index.js';
-import type { DeviceCounters, Offload } from '../device/device.js';
 import type { Reason } from '../packet/verdict.js';
-import type { Endpoint, Tables } from '../translate/tables.js';
 import { probeName } from '../service/load-balancer.js';
 import { formatAddress } from '../wire/address.js';
 import type { NetworkPlan } from './plan.js';
-import { type BackendPortUse, backendPortUse, type PortWatch, protocolName } from './port-use.js';
+import type { LinkReport, NetworkReport, PlaneReport, PortUse } from './plane-report.js';
+import type { BackendPortUse, PortWatch } from './port-use.js';
 import type { BackendHealth, Prober } from './probes/prober.js';
-import type { Port, Pump } from './pump.js';
 import type { TapStatus } from './tap/tap.js';
 
 /** Lab files read since the start. */
@@ -19,30 +17,9 @@ export interface Reloads {
   mistakes: readonly string[];
 }
 
-export interface NetworkStatus {
-  readonly name: string;
-  readonly consumer: boolean;
-  readonly provider: boolean;
+export interface NetworkStatus extends NetworkReport {
+  /** Null: the gateway's own. */
   readonly namespace: string | null;
-  readonly device: string;
-  readonly mtu: number;
-  readonly offload: Offload;
-  readonly counters: DeviceCounters;
-  /** Packets that the interface did not take. */
-  readonly lost: number;
-  readonly gone: boolean;
-}
-
-export interface PortUse {
-  /** Null: no service gives this address to new flows any more; live ones run to their end. */
-  readonly service: string | null;
-  readonly address: string;
-  readonly backend: string;
-  readonly protocol: 'tcp' | 'udp';
-  readonly inUse: number;
-  /** Ports that rest after their flows. */
-  readonly held: number;
-  readonly of: number;
 }
 
 export interface BackendPorts extends BackendPortUse {
@@ -50,31 +27,9 @@ export interface BackendPorts extends BackendPortUse {
   readonly warned: boolean;
 }
 
-/** A NAT address that was taken out; it leaves when its last flow ends. */
-export interface DrainingAddress {
-  readonly address: string;
-  /** Live flows. */
-  readonly flows: number;
-}
-
-export interface EndpointStatus {
-  readonly name: string;
-  readonly network: string;
-  readonly address: string;
-  readonly linkId: number;
-  readonly approved: boolean;
-  /** Octets of IPv4 packets from consumers, and to them. */
-  readonly octetsIn: number;
-  readonly octetsOut: number;
-}
-
-export interface ServiceStatus {
-  readonly name: string;
+export interface ServiceStatus extends LinkReport {
   /** Of the PROXY header; null: none is inserted. */
   readonly dialect: string | null;
-  readonly natAddresses: readonly string[];
-  readonly draining: readonly DrainingAddress[];
-  readonly endpoints: readonly EndpointStatus[];
 }
 
 /** A load-balancing rule. */
@@ -111,14 +66,8 @@ export interface GatewayStatus {
   readonly rules: readonly RuleStatus[];
   /** What is probed: each probe's backends. */
   readonly probes: readonly BackendHealth[];
-  readonly flows: {
-    readonly live: number;
-    readonly most: number;
-    readonly tcp: number;
-    readonly udp: number;
-    readonly expired: number;
-  };
-  readonly headers: { readonly inserted: number; readonly resent: number; readonly waiting: number };
+  readonly flows: PlaneReport['flows'];
+  readonly headers: PlaneReport['headers'];
   readonly fragmentsWaiting: number;
   readonly icmpErrors: number;
   readonly drops: Partial<Record<Reason, number>>;
@@ -133,23 +82,20 @@ export interface StatusSource {
   readonly name: string;
   readonly startedAt: Date;
   readonly lab: LabConfig;
-  readonly pump: Pump;
+  readonly plane: PlaneReport;
   readonly prober: Prober;
-  readonly networks: readonly { readonly port: Port; readonly plan: NetworkPlan }[];
+  readonly plans: readonly NetworkPlan[];
   readonly reloads: Reloads;
   readonly portWatch: PortWatch;
-  readonly taps: readonly TapStatus[];
   readonly metricsPort: number | null;
 }
 
 const dotted = (address: number): string => formatAddress(address >>> 0);
 
 export function reportStatus(source: StatusSource): GatewayStatus {
-  const { pump, networks, reloads } = source;
-  const { translator: t } = pump;
-  const { counters: c, tables } = t;
+  const { plane, reloads } = source;
+  const { flows, headers, fragmentsWaiting, icmpErrors, drops, natPorts, taps } = plane;
   const cpu = process.cpuUsage();
-  const live = tables.endpoints.filter((e) => tables.endpointAt(e.network, e.address) === e);
   return {
     lab: source.name,
     pid: process.pid,
@@ -158,62 +104,35 @@ export function reportStatus(source: StatusSource): GatewayStatus {
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     residentOctets: process.memoryUsage.rss(),
     metricsPort: source.metricsPort,
-    networks: networks.map(networkStatus),
+    networks: plane.networks.map((network) => networkStatus(network, source.plans)),
     services: [...source.lab.model.privateLinkServices.values()].flatMap(({ name, proxy }) => {
-      const link = tables.links.find((each) => each.name === name);
-      if (link === undefined) return [];
-      return {
-        name,
-        dialect: proxy?.dialect ?? null,
-        natAddresses: Array.from(link.natAddresses, dotted),
-        draining: link.draining.map((address) => ({ address: dotted(address), flows: tables.liveFlowsOn(address) })),
-        endpoints: live.filter((e) => e.link === link).map((e) => endpointStatus(e, tables)),
-      };
+      const link = plane.links.find((each) => each.name === name);
+      return link === undefined ? [] : { ...link, dialect: proxy?.dialect ?? null };
     }),
-    natPorts: natPorts(tables, pump.now),
-    backendPorts: backendPortUse(tables, pump.now).map((use) => ({
+    natPorts,
+    backendPorts: plane.backendPorts.map((use) => ({
       ...use,
       warned: source.portWatch.isWarned(use),
     })),
     natPortsWarningPercent: source.lab.gateway.natPortsWarningPercent,
     rules: ruleStatus(source),
     probes: source.prober.status(),
-    flows: { live: t.flows.count, most: t.flows.capacity, tcp: c.flowsTcp, udp: c.flowsUdp, expired: c.flowsExpired },
-    headers: { inserted: c.headersInserted, resent: c.headersResent, waiting: t.core.pending.wheel.count },
-    fragmentsWaiting: t.fragments.waiting,
-    icmpErrors: c.icmpErrors,
-    drops: t.drops.toJSON(),
-    lost: networks.reduce((sum, { port }) => sum + port.lost, pump.noDevice),
+    flows,
+    headers,
+    fragmentsWaiting,
+    icmpErrors,
+    drops,
+    lost: plane.networks.reduce((sum, { lost }) => sum + lost, plane.noDevice),
     reloads: { ...reloads },
-    taps: source.taps,
+    taps,
   };
 }
 
-const networkStatus = ({ port, plan }: StatusSource['networks'][number]): NetworkStatus => ({
-  name: plan.name,
-  consumer: port.network >= 0,
-  provider: port.natAddresses.length > 0,
-  namespace: plan.namespace,
-  device: port.device.name,
-  mtu: port.device.mtu,
-  offload: port.device.offload,
-  counters: port.device.counters,
-  lost: port.lost,
-  gone: port.gone,
-});
-
-const natPorts = (tables: Tables, nowMs: number): PortUse[] =>
-  tables.pools
-    .map((pool) => ({
-      service: tables.links.find((link) => link.natAddresses.includes(pool.address))?.name ?? null,
-      address: dotted(pool.address),
-      backend: dotted(pool.backend),
-      protocol: protocolName(pool),
-      inUse: pool.taken,
-      held: pool.held(nowMs),
-      of: pool.size,
-    }))
-    .filter((use) => use.service !== null || use.inUse > 0);
+function networkStatus(report: NetworkReport, plans: readonly NetworkPlan[]): NetworkStatus {
+  const { name, consumer, provider, ...rest } = report;
+  const namespace = plans.find((plan) => plan.name === name)?.namespace ?? null;
+  return { name, consumer, provider, namespace, ...rest };
+}
 
 const ruleStatus = ({ lab, prober }: StatusSource): RuleStatus[] =>
   [...lab.model.loadBalancers.values()].flatMap((balancer) =>
@@ -231,23 +150,3 @@ const ruleStatus = ({ lab, prober }: StatusSource): RuleStatus[] =>
       })),
     })),
   );
-
-/** Records of one endpoint that a reload put in each other's place count together. */
-function endpointStatus(e: Endpoint, tables: Tables): EndpointStatus {
-  let octetsIn = 0;
-  let octetsOut = 0;
-  for (const other of tables.endpoints) {
-    if (other.network !== e.network || other.address !== e.address || other.link !== e.link) continue;
-    octetsIn += tables.octets[2 * other.index]!;
-    octetsOut += tables.octets[2 * other.index + 1]!;
-  }
-  return {
-    name: e.name,
-    network: tables.networks[e.network] ?? '',
-    address: dotted(e.address),
-    linkId: e.linkId,
-    approved: e.approved,
-    octetsIn,
-    octetsOut,
-  };
-}

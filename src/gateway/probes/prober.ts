@@ -10,7 +10,6 @@
  *   reload alone stops nothing; one that is new waits for its first success.
  */
 import type { ResourceModel } from '../../service/resources.js';
-import type { Tables } from '../../translate/tables.js';
 import { formatAddress } from '../../wire/address.js';
 import type { Log } from '../log.js';
 import { notices } from '../log.js';
@@ -47,14 +46,20 @@ interface Entry {
 /** Between probes of a backend that has never been up. */
 const EAGER_MS = 1000;
 
+/** Where new flows go; as Tables has these. */
+export interface BackendChoice {
+  setHealth(probe: string, backend: number, up: boolean): void;
+  serves(backend: number): boolean;
+}
+
 export class Prober {
-  private readonly tables: Tables;
+  private readonly tables: BackendChoice;
   private readonly log: Log;
   private readonly clock: Timers;
   private readonly entries = new Map<string, Entry>();
   private readonly stacks = new Map<string, TcpStack>();
 
-  constructor(tables: Tables, log: Log, clock: Clock = realClock) {
+  constructor(tables: BackendChoice, log: Log, clock: Clock = realClock) {
     this.tables = tables;
     this.log = log;
     this.clock = new Timers(clock);

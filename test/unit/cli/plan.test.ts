@@ -82,7 +82,7 @@ describe('culvert plan', function () {
       const client = await ControlClient.connect(bench.socket);
       const backends = async (): Promise<number[]> =>
         ((await client.ask({ command: 'plan' })) as LabCapacity).sources.map((source) => source.backends);
-      const { tables } = bench.gateway.pump.translator;
+      const { tables } = bench.pump.translator;
       const probe = tables.links[0]!.spec.rules[0]!.probe!.name;
       for (const backend of [0x0ac80204, 0x0ac80205]) tables.setHealth(probe, backend, true);
       assert.deepEqual(await backends(), [2, 2]);

@@ -19,7 +19,7 @@ describe('gateway: NAT addresses that come and go', () => {
 
   /** Whether the gateway takes what is sent to an address of the provider's network for a reply. */
   function claims(address: string): boolean {
-    const port = bench.gateway.pump.ports.find((each) => each.device === bench.machine.device('provider'))!;
+    const port = bench.pump.ports.find((each) => each.device === bench.machine.device('provider'))!;
     const number = Buffer.from(address.split('.').map(Number)).readInt32BE(0);
     return port.natAddresses.includes(number);
   }
@@ -74,7 +74,7 @@ describe('gateway: NAT addresses that come and go', () => {
     assert.ok(!claims(OLD));
     assert.ok(bench.send('red', 1) === NEW);
     assert.ok(bench.reload(labText({ nat: OLD, status: 'Rejected' })));
-    assert.equal(bench.gateway.pump.translator.flows.count, 0);
+    assert.equal(bench.pump.translator.flows.count, 0);
     assert.ok(!claims(NEW) && claims(OLD));
   });
 

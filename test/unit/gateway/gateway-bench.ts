@@ -4,7 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { findSocket } from '../../../src/gateway/control-client.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
+import { LocalPlane } from '../../../src/gateway/local-plane.js';
 import type { LogFields } from '../../../src/gateway/log.js';
+import type { Pump } from '../../../src/gateway/pump.js';
 import { datagram } from '../../support/dissect.js';
 import { udpPacket } from '../../support/packets.js';
 import { ScriptedMachine } from './scripted-machine.js';
@@ -77,6 +79,12 @@ export class GatewayBench {
       machine: this.machine,
     });
     return this;
+  }
+
+  get pump(): Pump {
+    const { plane } = this.gateway;
+    if (!(plane instanceof LocalPlane)) throw new Error('no pump in this thread');
+    return plane.pump;
   }
 
   /** Path of the control socket. */

@@ -113,6 +113,6 @@ describe('gateway: a NAT address that moves to another network', () => {
     send(0, 1);
     assert.ok(bench.reload(lab(C, B, ['two', 'two'])));
     assert.deepEqual(send(0, 1), [`two ${C}`]);
-    assert.equal(bench.gateway.pump.translator.flows.count, 1);
+    assert.equal(bench.pump.translator.flows.count, 1);
   });
 });
