@@ -47,6 +47,8 @@ export default defineConfig(
   },
   {
     files: ['**/*.{js,mjs,cjs}'],
-    languageOptions: { globals: { ...globals, process: 'readonly', module: 'writable', require: 'readonly' } },
+    languageOptions: {
+      globals: { ...globals, process: 'readonly', module: 'writable', require: 'readonly', __dirname: 'readonly' },
+    },
   },
 );

@@ -4,7 +4,7 @@
  *
  * Each repetition runs every row on every contender, one at a time, beginning with another contender each time, so that
  * what else the machine does meets all. A ratio is the median of the repetitions' ratios. `--baseline=FILE,FILE` puts
- * other builds of Culvert (their `dist/bin/culvert.js`) among the contenders.
+ * other builds of Culvert (their `dist/bin/culvert.cjs`) among the contenders.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -21,7 +21,7 @@ const QUIET_MS = 150;
 const QUIET_TRIES = 8;
 const QUIET_SHARE = 0.1;
 const nodeOptions = textOption('node-options', '').split(' ').filter(Boolean);
-const culvert = textOption('culvert', fileURLToPath(new URL('../bin/culvert.js', import.meta.url)));
+const culvert = textOption('culvert', fileURLToPath(new URL('../bin/culvert.cjs', import.meta.url)));
 const baselines = textOption('baseline', '').split(',').filter(Boolean);
 const gateways: Gateway[] = [
   { name: 'culvert', command: [...nodeOptions, culvert] },

@@ -20,7 +20,7 @@ const flows = option('flows', 1000);
 const seed = option('seed', 1);
 const only = textOption('only', '');
 
-const culvert = textOption('culvert', fileURLToPath(new URL('../bin/culvert.js', import.meta.url)));
+const culvert = textOption('culvert', fileURLToPath(new URL('../bin/culvert.cjs', import.meta.url)));
 const dotted = (a: number): string => [24, 16, 8, 0].map((n) => (a >>> n) & 255).join('.');
 const PNAT = `--pnat=${dotted(CLIENT_NET)}/16:198.18.0.0/29,${dotted(SERVER_NET)}/24:198.19.0.0/24`;
 /** The check of the outputs is another job; without it the command is what its peer is. */

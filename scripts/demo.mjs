@@ -25,7 +25,7 @@ function step(title, program, args, { shown = [program, ...args], capture = fals
 }
 
 function culvert(title, args, options = {}) {
-  const main = path.join(root, 'dist', 'bin', 'culvert.js');
+  const main = path.join(root, 'dist', 'bin', 'culvert.cjs');
   return step(title, process.execPath, [main, ...args], { shown: ['culvert', ...args], ...options });
 }
 

@@ -7,7 +7,7 @@ import { setup, SetupError } from './setup.mjs';
 
 try {
   setup();
-  const main = path.join(root, 'dist', 'bin', 'culvert.js');
+  const main = path.join(root, 'dist', 'bin', 'culvert.cjs');
   // In this very process, so that Ctrl-C and SIGTERM reach the lab, which then removes what it made.
   process.argv = [process.execPath, main, 'lab', 'run', ...process.argv.slice(2)];
   await import(main);

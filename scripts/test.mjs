@@ -115,7 +115,7 @@ function withScratch(body) {
 
 // What the project shows first must work; until the command is there, there is nothing to show.
 function demo() {
-  if (!existsSync(path.join(root, 'dist', 'bin', 'culvert.js'))) return;
+  if (!existsSync(path.join(root, 'dist', 'bin', 'culvert.cjs'))) return;
   withScratch((scratch) => {
     const options = { capture: true, env: { TMPDIR: scratch }, timeoutMs: LAYER_TIMEOUT_MS };
     check('demo: npm run demo', () => run([node, 'scripts/demo.mjs'], options));

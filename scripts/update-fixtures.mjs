@@ -30,7 +30,7 @@ class UpdateError extends Error {}
 function replay(run, scratch) {
   const files = { provider: path.join(scratch, run.provider), consumer: path.join(scratch, run.consumer) };
   const command = [
-    ...[path.join(root, 'dist', 'bin', 'culvert.js'), 'replay', path.join(run.folder, run.input)],
+    ...[path.join(root, 'dist', 'bin', 'culvert.cjs'), 'replay', path.join(run.folder, run.input)],
     ...[...absoluteArguments(run), '--provider', files.provider, '--consumer', files.consumer, '--json'],
   ];
   const result = spawnSync(process.execPath, command, { encoding: 'utf8', timeout: RUN_LIMIT_MS });

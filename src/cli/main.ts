@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The command. Each subcommand's module tells its flags; its work is loaded when it is called. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -51,9 +50,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(EXIT.badOutput);
 });
 
-try {
-  await program.parseAsync();
-} catch (error) {
+program.parseAsync().catch((error: unknown) => {
   process.exitCode = report(error);
   endBySignal(process.exitCode);
-}
+});

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { repositoryRoot } from '../support/machine.js';
 
-export const commandFile = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
+export const commandFile = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 
 export interface Ended {
   /** Exit code, or null when a signal ended it. */

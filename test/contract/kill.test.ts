@@ -10,7 +10,7 @@ import { repositoryRoot } from '../support/machine.js';
 import { Random } from '../support/random.js';
 import { API_VERSION, clientOf, LOCATION, QUICK } from './sdk.js';
 
-const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
+const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 /** `npm run soak:state` kills a hundred times. */
 const KILLS = Number(process.env['CULVERT_KILLS'] ?? 10);
 const WRITERS = 6;

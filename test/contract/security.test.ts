@@ -475,7 +475,7 @@ describe('the management interface with a token', function () {
 
 describe('culvert serve: the command', function () {
   this.timeout(30_000);
-  const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
+  const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
   let folder = '';
 
   before(() => {

@@ -9,7 +9,7 @@ import { ip } from '../../src/device/tun/ip-command.js';
 import { needsCommand, needsTun, repositoryRoot, skipBecause } from '../support/machine.js';
 import { Namespaces, type Running } from '../support/namespaces.js';
 
-const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
+const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 const exec = promisify(execFile);
 const PORT = '5399';
 

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { repositoryRoot } from '../support/machine.js';
 import type { GatewayStatus } from '../../src/gateway/status.js';
 
-const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
+const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 const exec = promisify(execFile);
 const PATIENCE_MS = 20_000;
 

@@ -9,7 +9,7 @@ import { PROGRAMS } from '../../src/lab/programs.js';
 import type { LabReport } from '../../src/lab/run.js';
 import { needsCommand, needsTunDevice, repositoryRoot } from '../support/machine.js';
 
-const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
+const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 /** Of this run alone; that of a run that was killed is swept by a later one. */
 const PREFIX = 'test-';
 const name = `${PREFIX}${process.pid}`;

@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { needsShared, repositoryRoot, sharedDirectory } from '../../support/machine.js';
 import { tcpPacket, writePcap } from '../../support/packets.js';
 
-const main = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
+const main = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 const fixture = (name: string): string => {
   const folder = path.join(repositoryRoot, 'fixtures', name);
   const file = readdirSync(folder).find((entry) => /^in\.pcap(ng)?$/.test(entry));

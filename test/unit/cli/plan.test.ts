@@ -10,7 +10,7 @@ import { ControlClient } from '../../../src/gateway/control-client.js';
 import { repositoryRoot } from '../../support/machine.js';
 import { GatewayBench, labText } from '../gateway/gateway-bench.js';
 
-const main = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
+const main = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 const lab = path.join(repositoryRoot, 'fixtures', 'labs', 'two-consumers.yaml');
 const run = (...args: string[]): { status: number | null; stdout: string; stderr: string } =>
   spawnSync(process.execPath, [main, 'plan', ...args], { encoding: 'utf8' });

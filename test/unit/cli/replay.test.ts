@@ -10,7 +10,7 @@ import { planReplay } from '../../../src/cli/replay-plan.js';
 import { headerTemplate } from '../../../src/wire/proxy/index.js';
 import { repositoryRoot } from '../../support/machine.js';
 
-const main = path.join(repositoryRoot, 'dist', 'bin', 'culvert.js');
+const main = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 const capture = path.join(repositoryRoot, 'fixtures', 'http', 'in.pcap');
 const lab = path.join(repositoryRoot, 'fixtures', 'labs', 'two-consumers.yaml');
 

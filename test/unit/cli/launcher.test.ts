@@ -1,0 +1,49 @@
+/** The command's launcher: with its code cache, without it, and with one that is damaged. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { repositoryRoot } from '../../support/machine.js';
+
+const REJECTED = `process.on('exit', () => console.log(String(require(process.argv[1]).cachedDataRejected)));require(process.argv[1]);`;
+
+const manifest = JSON.parse(readFileSync(path.join(repositoryRoot, 'package.json'), 'utf8')) as { version: string };
+
+describe('launcher', function () {
+  this.timeout(20_000);
+  let folder = '';
+  const bin = (): string => path.join(folder, 'dist', 'bin');
+
+  /** What `culvert --version` prints, and after it whether V8 would not take the cache. */
+  const version = (): string[] =>
+    execFileSync(process.execPath, ['-e', REJECTED, path.join(bin(), 'culvert.cjs'), '--version'], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(os.tmpdir(), 'culvert-launcher-'));
+    mkdirSync(path.join(folder, 'dist'));
+    cpSync(path.join(repositoryRoot, 'dist', 'bin'), bin(), { recursive: true });
+    cpSync(path.join(repositoryRoot, 'package.json'), path.join(folder, 'package.json'));
+    symlinkSync(path.join(repositoryRoot, 'node_modules'), path.join(folder, 'node_modules'));
+  });
+
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  it('starts from the code cache that the build made', () => {
+    assert.deepEqual(version(), [manifest.version, 'false']);
+  });
+
+  it('starts without a cache', () => {
+    rmSync(path.join(bin(), 'command.cache'));
+    assert.deepEqual(version(), [manifest.version, 'undefined']);
+  });
+
+  it('starts with a cache that is damaged', () => {
+    writeFileSync(path.join(bin(), 'command.cache'), Buffer.alloc(1000, 0x5a));
+    assert.deepEqual(version(), [manifest.version, 'true']);
+  });
+});
