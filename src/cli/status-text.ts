@@ -3,6 +3,12 @@ import type { GatewayStatus, NetworkStatus } from '../gateway/status.js';
 import type { Before } from './ask.js';
 import { columns, octets, octetsPerSecond, perSecond, span } from './columns.js';
 
+const evicted = ({ flows }: GatewayStatus): string => {
+  const { withdrawn, replaced, refused } = flows.evicted;
+  const total = withdrawn + replaced + refused;
+  return total === 0 ? '' : `, ${total} evicted`;
+};
+
 /** @param before what it was some time ago: rates are shown too then */
 export function statusText(s: GatewayStatus, before?: Before<GatewayStatus>): string {
   const ratesOf = ({ name, counters }: NetworkStatus): string[] => {
@@ -111,7 +117,7 @@ export function statusText(s: GatewayStatus, before?: Before<GatewayStatus>): st
   ];
   if (notes.length > 0) parts.push(notes.join('\n'));
   parts.push(
-    `flows ${s.flows.live} live (${s.flows.tcp} TCP and ${s.flows.udp} UDP opened, ${s.flows.expired} expired); ` +
+    `flows ${s.flows.live} live (${s.flows.tcp} TCP and ${s.flows.udp} UDP opened, ${s.flows.closed} closed, ${s.flows.expired} expired${evicted(s)}); ` +
       `headers ${s.headers.inserted} inserted, ${s.headers.resent} resent, ${s.headers.waiting} waiting`,
   );
   const drops = Object.entries(s.drops);

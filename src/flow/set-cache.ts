@@ -15,9 +15,16 @@ export const VALUE = 7;
 export class SetCache {
   readonly cells: Int32Array;
   private readonly mask: number;
+  private readonly maxAgeMs: number;
+  /** Entries that gave way while they still counted. */
+  evicted = 0;
 
-  /** @param sets a power of two; the map holds up to 8 times as many entries */
-  constructor(sets: number) {
+  /**
+   * @param sets a power of two; the map holds up to 8 times as many entries
+   * @param maxAgeMs entries as old as that count no more
+   */
+  constructor(sets: number, maxAgeMs: number) {
+    this.maxAgeMs = maxAgeMs;
     this.cells = new Int32Array(sets * WAYS * STRIDE);
     this.mask = sets - 1;
   }
@@ -27,8 +34,8 @@ export class SetCache {
     return (h & this.mask) * (WAYS * STRIDE);
   }
 
-  /** @returns the entry's offset in `cells`, or -1 when there is none younger than `maxAgeMs` */
-  find(k0: number, k1: number, k2: number, k3: number, k4: number, nowMs: number, maxAgeMs: number): number {
+  /** @returns the entry's offset in `cells`, or -1 when there is none that counts */
+  find(k0: number, k1: number, k2: number, k3: number, k4: number, nowMs: number): number {
     const { cells } = this;
     const from = this.set(k0, k1, k2, k3, k4);
     for (let at = from; at < from + WAYS * STRIDE; at += STRIDE) {
@@ -40,7 +47,7 @@ export class SetCache {
         cells[at + 3] === k3 &&
         cells[at + 4] === k4
       ) {
-        return ((nowMs | 0) - cells[at + SEEN]!) >>> 0 < maxAgeMs ? at : -1;
+        return ((nowMs | 0) - cells[at + SEEN]!) >>> 0 < this.maxAgeMs ? at : -1;
       }
     }
     return -1;
@@ -61,6 +68,7 @@ export class SetCache {
         cells[at + 4] === k4;
       if (same && cells[at + LIVE] === 1) {
         best = at;
+        bestAge = 2 ** 32;
         break;
       }
       const age = cells[at + LIVE] === 1 ? ((nowMs | 0) - cells[at + SEEN]!) >>> 0 : 2 ** 32;
@@ -69,6 +77,7 @@ export class SetCache {
         bestAge = age;
       }
     }
+    if (bestAge < this.maxAgeMs) this.evicted++;
     cells.fill(0, best, best + STRIDE);
     cells[best] = k0;
     cells[best + 1] = k1;

@@ -5,9 +5,10 @@
  */
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Counter, Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { CulvertError } from '../errors.js';
 import { REASONS } from '../packet/verdict.js';
+import { LATENCY_BOUNDS_SECONDS } from './latency.js';
 import type { GatewayStatus } from './status.js';
 
 export interface Measured {
@@ -31,6 +32,32 @@ class Exposition {
     for (const [labels, value] of values) metric.set(labels, value);
   }
 
+  /**
+   * A histogram that was counted elsewhere; prom-client's own takes one observation at a time.
+   * @param counts by bucket, not cumulative
+   * @param bounds the last is Infinity
+   */
+  histogram(name: string, help: string, bounds: readonly number[], counts: readonly number[], sum: number): void {
+    let total = 0;
+    const values = bounds.map((bound, i) => {
+      total += counts[i]!;
+      return { labels: { le: bound === Infinity ? '+Inf' : bound }, value: total, metricName: `${name}_bucket` };
+    });
+    const all = [
+      ...values,
+      { labels: {}, value: sum, metricName: `${name}_sum` },
+      { labels: {}, value: total, metricName: `${name}_count` },
+    ];
+    // All that the registry asks of a metric.
+    const metric = {
+      name,
+      help,
+      type: 'histogram',
+      get: () => Promise.resolve({ name, help, type: 'histogram', values: all }),
+    };
+    this.registry.registerMetric(metric as unknown as Metric);
+  }
+
   text(): Promise<string> {
     return this.registry.metrics();
   }
@@ -41,8 +68,8 @@ export function exposition(s: GatewayStatus): Promise<string> {
   const e = new Exposition();
   const services = s.services.map((service) => ({
     labels: { service: service.name },
-    in: service.endpoints.reduce((sum, each) => sum + each.octetsIn, 0),
-    out: service.endpoints.reduce((sum, each) => sum + each.octetsOut, 0),
+    in: service.octetsIn,
+    out: service.octetsOut,
   }));
   const endpoints = s.services.flatMap((service) =>
     service.endpoints.map((each) => ({
@@ -148,18 +175,73 @@ function own(e: Exposition, s: GatewayStatus): void {
     'Flows opened.',
     ['protocol'],
     [
-      [{ protocol: 'tcp' }, s.flows.tcp],
+      [{ protocol: 'tcp' }, s.flows.tcp + s.flows.midstream],
       [{ protocol: 'udp' }, s.flows.udp],
     ],
   );
+  e.counter(
+    'culvert_flows_midstream_total',
+    'TCP flows of those opened whose start was not seen.',
+    [],
+    one(s.flows.midstream),
+  );
+  e.gauge('culvert_flows_limit', 'Flows that there is room for.', [], one(s.flows.most));
   e.counter('culvert_flows_expired_total', 'Flows that ended for idleness.', [], one(s.flows.expired));
+  e.counter('culvert_flows_closed_total', 'TCP flows that ended after FIN both ways, or RST.', [], one(s.flows.closed));
+  e.counter(
+    'culvert_flows_evicted_total',
+    'Flows that ended before that: withdrawn from their endpoint or NAT address, replaced on their tuple, or refused.',
+    ['reason'],
+    Object.entries(s.flows.evicted).map(([reason, n]: [string, number]) => [{ reason }, n]),
+  );
+  e.counter(
+    'culvert_evictions_total',
+    'Entries of the memory of fragmented datagrams, and of refused connections, that gave way to others before their time.',
+    ['memory'],
+    Object.entries(s.evictions).map(([memory, n]) => [{ memory }, n]),
+  );
+  e.histogram(
+    'culvert_packet_seconds',
+    'Time of packets in the gateway, from the turn to their device until they are written.',
+    LATENCY_BOUNDS_SECONDS,
+    s.latency.packets,
+    s.latency.seconds,
+  );
   e.counter('culvert_headers_inserted_total', 'TCP streams that got a PROXY header.', [], one(s.headers.inserted));
   e.counter('culvert_headers_resent_total', 'PROXY headers sent again.', [], one(s.headers.resent));
   e.gauge('culvert_headers_waiting', 'PROXY headers with a timer set.', [], one(s.headers.waiting));
+  e.counter('culvert_icmp_errors_total', 'ICMP errors about flows, translated.', [], one(s.icmpErrors));
+  e.counter('culvert_fragments_held_total', 'Fragments that waited for their first one.', [], one(s.fragmentsHeld));
+  e.gauge('culvert_fragments_waiting', 'Fragments that wait for their first one.', [], one(s.fragmentsWaiting));
+  probes(e, s);
   e.counter('culvert_reloads_total', 'Lab files taken while running.', [], one(s.reloads.count));
   e.gauge('culvert_lab_file_ok', '1 if the last lab file was taken.', [], one(s.reloads.mistakes.length === 0 ? 1 : 0));
   e.counter('culvert_cpu_seconds_total', 'Processor time of the gateway.', [], one(s.cpuSeconds));
   e.gauge('culvert_resident_octets', 'Resident memory of the gateway.', [], one(s.residentOctets));
+}
+
+function probes(e: Exposition, s: GatewayStatus): void {
+  const ofBackend = ['loadBalancer', 'probe', 'backend'];
+  const labels = ({ loadBalancer, probe, backend }: GatewayStatus['probes'][number]): Labels => ({
+    loadBalancer,
+    probe,
+    backend,
+  });
+  e.counter(
+    'culvert_probes_total',
+    'Health probes that are over.',
+    [...ofBackend, 'result'],
+    s.probes.flatMap((each) => [
+      [{ ...labels(each), result: 'succeeded' }, each.succeeded] as const,
+      [{ ...labels(each), result: 'failed' }, each.failed] as const,
+    ]),
+  );
+  e.gauge(
+    'culvert_probe_seconds',
+    'How long the last successful health probe took.',
+    ofBackend,
+    s.probes.flatMap((each) => (each.lastMs === null ? [] : [[labels(each), each.lastMs / 1000] as const])),
+  );
 }
 
 function natPorts(e: Exposition, s: GatewayStatus): void {

@@ -3,6 +3,7 @@ import type { DeviceCounters, Offload } from '../device/device.js';
 import type { Reason } from '../packet/verdict.js';
 import type { Endpoint, Tables } from '../translate/tables.js';
 import { formatAddress } from '../wire/address.js';
+import type { LatencyStatus } from './latency.js';
 import { type BackendPortUse, backendPortUse, protocolName } from './port-use.js';
 import type { Port, Pump } from './pump.js';
 import type { TapStatus } from './tap/tap.js';
@@ -56,6 +57,19 @@ export interface LinkReport {
   readonly natAddresses: readonly string[];
   readonly draining: readonly DrainingAddress[];
   readonly endpoints: readonly EndpointStatus[];
+  /** Of all endpoints that it has had, also those that are gone. */
+  readonly octetsIn: number;
+  readonly octetsOut: number;
+}
+
+/** Flows that ended before their time. */
+export interface FlowEvictions {
+  /** Their endpoint, its approval or their NAT address was taken from them. */
+  readonly withdrawn: number;
+  /** A new connection or datagram on their tuple went another way. */
+  readonly replaced: number;
+  /** Their connection turned out to be one that cannot be translated. */
+  readonly refused: number;
 }
 
 export interface PlaneReport {
@@ -66,12 +80,21 @@ export interface PlaneReport {
   readonly flows: {
     readonly live: number;
     readonly most: number;
+    /** Opened: TCP by a SYN, UDP, TCP in the middle. */
     readonly tcp: number;
     readonly udp: number;
+    readonly midstream: number;
+    /** Idled to their limit, and over in order or by RST. What was opened is live, one of these, or evicted. */
     readonly expired: number;
+    readonly closed: number;
+    readonly evicted: FlowEvictions;
   };
+  readonly latency: LatencyStatus;
   readonly headers: { readonly inserted: number; readonly resent: number; readonly waiting: number };
   readonly fragmentsWaiting: number;
+  readonly fragmentsHeld: number;
+  /** Of the bounded memories, entries that gave way before their time. */
+  readonly evictions: { readonly fragments: number; readonly refusals: number };
   readonly icmpErrors: number;
   readonly drops: Partial<Record<Reason, number>>;
   /** Packets that had no interface to go to. */
@@ -88,17 +111,34 @@ export function reportPlane(pump: Pump, ports: ReadonlyMap<string, Port>, taps: 
   const live = tables.endpoints.filter((e) => tables.endpointAt(e.network, e.address) === e);
   return {
     networks: [...ports].map(([name, port]) => networkReport(name, port)),
-    links: tables.links.map((link) => ({
-      name: link.name,
-      natAddresses: Array.from(link.natAddresses, dotted),
-      draining: link.draining.map((address) => ({ address: dotted(address), flows: tables.liveFlowsOn(address) })),
-      endpoints: live.filter((e) => e.link === link).map((e) => endpointStatus(e, tables)),
-    })),
+    links: tables.links.map((link) => {
+      const [octetsIn, octetsOut] = tables.octetsOf(link);
+      return {
+        name: link.name,
+        natAddresses: Array.from(link.natAddresses, dotted),
+        draining: link.draining.map((address) => ({ address: dotted(address), flows: tables.liveFlowsOn(address) })),
+        endpoints: live.filter((e) => e.link === link).map((e) => endpointStatus(e, tables)),
+        octetsIn,
+        octetsOut,
+      };
+    }),
     natPorts: natPorts(tables, pump.now),
     backendPorts: backendPortUse(tables, pump.now),
-    flows: { live: t.flows.count, most: t.flows.capacity, tcp: c.flowsTcp, udp: c.flowsUdp, expired: c.flowsExpired },
+    flows: {
+      live: t.flows.count,
+      most: t.flows.capacity,
+      tcp: c.flowsTcp,
+      udp: c.flowsUdp,
+      midstream: c.flowsMidstream,
+      expired: c.flowsExpired,
+      closed: c.flowsClosed,
+      evicted: { withdrawn: c.flowsWithdrawn, replaced: c.flowsReplaced, refused: c.flowsRefused },
+    },
+    latency: pump.latency.status,
     headers: { inserted: c.headersInserted, resent: c.headersResent, waiting: t.core.pending.wheel.count },
     fragmentsWaiting: t.fragments.waiting,
+    fragmentsHeld: c.fragmentsHeld,
+    evictions: { fragments: t.fragments.evicted, refusals: t.core.refusals.evicted },
     icmpErrors: c.icmpErrors,
     drops: t.drops.toJSON(),
     noDevice: pump.noDevice,

@@ -23,6 +23,7 @@ import { drop } from '../packet/verdict.js';
 import type { TranslatorOptions } from '../translate/options.js';
 import type { Topology } from '../translate/topology.js';
 import { Translator } from '../translate/translator.js';
+import { Latency } from './latency.js';
 import { Patience } from './patience.js';
 import { PROBE_ADDRESS } from './probes/tcp-stack.js';
 import * as ipv4 from '../wire/ipv4.js';
@@ -108,9 +109,12 @@ export class Pump {
   private readonly clock: () => number;
   private readonly patience: Patience;
   private readonly onGone: (port: Port) => void;
+  /** When the clock was last read around the devices: what is read next has been in the gateway since then. */
+  private lookedAt = 0;
   private timer: NodeJS.Timeout | null = null;
   private periodMs = 0;
   private closed = false;
+  readonly latency = new Latency();
   /** Packets towards a network that has no device (any more). */
   noDevice = 0;
   /** Null while nobody looks on. */
@@ -211,7 +215,8 @@ export class Pump {
   /** Packets wait at a device. */
   private serve(lane: Lane): void {
     const { patience } = this;
-    patience.woke(this.clock());
+    this.lookedAt = this.clock();
+    patience.woke(this.lookedAt);
     let n = 0;
     for (let burst = 0; burst < MAX_BURSTS && !this.closed; burst++) {
       const { most } = lane;
@@ -220,7 +225,7 @@ export class Pump {
       if (got < most) break;
     }
     if (patience.waitMs > 0 && this.isTalk(n)) this.stay();
-    patience.left(this.clock());
+    patience.left(this.lookedAt);
     this.arm();
   }
 
@@ -231,6 +236,9 @@ export class Pump {
     if (n <= 0) return 0;
     lane.most = this.lengths[n - 1]! > LARGE ? LARGE_BURST : MAX_BURST;
     this.burst(lane, n);
+    const done = this.clock();
+    this.latency.note(done - this.lookedAt, n);
+    this.lookedAt = done;
     return n;
   }
 
@@ -242,17 +250,18 @@ export class Pump {
   /** Asks all devices in turn until nothing has come for as long as it pays, or there is more to do. */
   private stay(): void {
     const { lanes, patience } = this;
-    const began = this.clock();
+    const began = this.lookedAt;
     let since = began;
     for (let round = 0; round < MAX_ROUNDS && !this.closed; round++) {
       for (let k = 0; k < lanes.length; k++) {
         const n = this.take(lanes[k]!);
         if (n === 0) continue;
         if (!this.isTalk(n)) return;
-        since = this.clock();
+        since = this.lookedAt;
         patience.met(since);
       }
       const now = this.clock();
+      this.lookedAt = now;
       if (!patience.goesOn(since, now) || now - began > TURN_MS) return;
     }
   }

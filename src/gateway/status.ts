@@ -67,8 +67,11 @@ export interface GatewayStatus {
   /** What is probed: each probe's backends. */
   readonly probes: readonly BackendHealth[];
   readonly flows: PlaneReport['flows'];
+  readonly latency: PlaneReport['latency'];
   readonly headers: PlaneReport['headers'];
   readonly fragmentsWaiting: number;
+  readonly fragmentsHeld: number;
+  readonly evictions: PlaneReport['evictions'];
   readonly icmpErrors: number;
   readonly drops: Partial<Record<Reason, number>>;
   /** Packets that an interface did not take, or that had none to go to. */
@@ -94,7 +97,8 @@ const dotted = (address: number): string => formatAddress(address >>> 0);
 
 export function reportStatus(source: StatusSource): GatewayStatus {
   const { plane, reloads } = source;
-  const { flows, headers, fragmentsWaiting, icmpErrors, drops, natPorts, taps } = plane;
+  const { flows, latency, headers, fragmentsWaiting, fragmentsHeld, evictions } = plane;
+  const { icmpErrors, drops, natPorts, taps } = plane;
   const cpu = process.cpuUsage();
   return {
     lab: source.name,
@@ -118,8 +122,11 @@ export function reportStatus(source: StatusSource): GatewayStatus {
     rules: ruleStatus(source),
     probes: source.prober.status(),
     flows,
+    latency,
     headers,
     fragmentsWaiting,
+    fragmentsHeld,
+    evictions,
     icmpErrors,
     drops,
     lost: plane.networks.reduce((sum, { lost }) => sum + lost, plane.noDevice),

@@ -15,6 +15,9 @@ import type { Endpoint, Tables } from './tables.js';
 /** Octets before each packet in the slab that a device may use for the packet's virtio-net header. */
 export const HEADROOM = 16;
 
+/** How long the rest of a connection shares the fate of its refused SYN. */
+const REFUSAL_MS = 7_440_000;
+
 /** Counters besides drops; doubles, so that they never wrap. */
 export class Counters {
   flowsTcp = 0;
@@ -31,8 +34,20 @@ export class Counters {
   mptcpBlanked = 0;
   identificationsChanged = 0;
   windowsClamped = 0;
+  /** Flows that idled to their limit, and those whose connection was over: FIN both ways, or RST. */
   flowsExpired = 0;
+  flowsClosed = 0;
+  // Flows that ended before that:
+  /** their endpoint, approval or NAT address was taken from them, */
+  flowsWithdrawn = 0;
+  /** a new connection or datagram on their tuple goes another way, */
+  flowsReplaced = 0;
+  /** their connection turned out to be one that cannot be translated. */
+  flowsRefused = 0;
 }
+
+/** Why a flow ends before its time; each is a counter. */
+export type Eviction = 'flowsWithdrawn' | 'flowsReplaced' | 'flowsRefused';
 
 export class Core {
   readonly slab: Buffer;
@@ -52,7 +67,7 @@ export class Core {
   readonly counters = new Counters();
   readonly drops = new DropCounters();
   /** Connections whose SYN was refused, by tuple, with the verdict: the rest of them is no mid-stream flow. */
-  readonly refusals = new SetCache(512);
+  readonly refusals = new SetCache(512, REFUSAL_MS);
   /** Milliseconds, never going back. */
   now = 0;
   /** Of the packet at work: octets that were on the wire behind its end. */
@@ -190,7 +205,8 @@ export class Core {
   }
 
   /** Ends a live flow now. */
-  kill(f: number): void {
+  kill(f: number, why: Eviction): void {
+    this.counters[why]++;
     this.flows.wheel.cancel(f);
     this.end(f);
   }

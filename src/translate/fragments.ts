@@ -45,8 +45,8 @@ const ID_TRIES = 64;
 export type Lift = (ip: number, end: number, at: number, delta: number) => number;
 
 export class Fragments {
-  private readonly datagrams = new SetCache(1024);
-  private readonly identifications = new SetCache(1024);
+  private readonly datagrams: SetCache;
+  private readonly identifications: SetCache;
   private readonly held = new HeldFragments();
   /** Set where recordings are replayed. */
   lift: Lift | null = null;
@@ -54,6 +54,14 @@ export class Fragments {
 
   constructor(c: Core) {
     this.c = c;
+    const { fragmentMs } = c.options.timeouts;
+    this.datagrams = new SetCache(1024, fragmentMs);
+    this.identifications = new SetCache(1024, fragmentMs);
+  }
+
+  /** Datagrams that were forgotten for others before their time: their later fragments cannot be translated. */
+  get evicted(): number {
+    return this.datagrams.evicted + this.identifications.evicted;
   }
 
   /** The fragment has data, stays below 65,536 octets, and does not split or overwrite a TCP header. */
@@ -114,8 +122,7 @@ export class Fragments {
     const destination = ipv4.destination(b, ip);
     const protocol = ipv4.protocol(b, ip);
     const id = ipv4.identification(b, ip);
-    const limit = c.options.timeouts.fragmentMs;
-    const entry = this.datagrams.find(where, source, destination, id, protocol, c.now, limit);
+    const entry = this.datagrams.find(where, source, destination, id, protocol, c.now);
     if (entry < 0) {
       const key = keyOf(where, source, destination, protocol, id);
       if (!this.held.hold(key, b, ip, end, c.missing, c.now)) return LIMIT;
@@ -205,7 +212,7 @@ export class Fragments {
     const { cells } = identifications;
     let candidate = id;
     for (let n = 0; n < ID_TRIES; n++) {
-      const entry = identifications.find(from, to, protocol, candidate, network, c.now, c.options.timeouts.fragmentMs);
+      const entry = identifications.find(from, to, protocol, candidate, network, c.now);
       const own =
         entry >= 0 &&
         cells[entry + VALUE] === source &&

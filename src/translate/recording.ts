@@ -202,7 +202,7 @@ export class Recording {
       if ((flags & (tcp.SYN | tcp.ACK)) === tcp.SYN) {
         const state = c.r[at + F.STATUS]! & F.STATE_MASK;
         if (c.adopt === null || (state !== F.CLOSING && state !== F.MIDSTREAM)) return SIMULTANEOUS_OPEN;
-        c.kill(f);
+        c.kill(f, 'flowsReplaced');
         return HELD;
       }
       rest = this.liftTcp(l4, at);

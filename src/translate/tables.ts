@@ -39,6 +39,8 @@ export interface Link {
   security: Security | null;
   /** Of a Direct Connect link with a limited bandwidth, or null. */
   policer: Policer | null;
+  /** Octets of endpoints whose records others have now: from consumers, and to them. */
+  readonly formerOctets: [number, number];
   /** The topology has it no more. */
   gone: boolean;
 }
@@ -80,6 +82,7 @@ export class Tables {
       rules: this.rulesOf(spec),
       security: compileSecurity(spec.security),
       policer: policerOf(spec, null),
+      formerOctets: [0, 0],
       gone: false,
     };
     this.links.push(link);
@@ -125,6 +128,9 @@ export class Tables {
     if (heir?.link === old!.link) {
       this.octets[2 * heir.index]! += this.octets[from]!;
       this.octets[2 * heir.index + 1]! += this.octets[from + 1]!;
+    } else {
+      old!.link.formerOctets[0] += this.octets[from]!;
+      old!.link.formerOctets[1] += this.octets[from + 1]!;
     }
     this.octets.fill(0, from, from + 2);
     return old!.index;
@@ -297,6 +303,17 @@ export class Tables {
     const before = [...link.natAddresses, ...link.draining];
     link.natAddresses = Int32Array.from(addresses);
     link.draining = before.filter((address) => !link.natAddresses.includes(address));
+  }
+
+  /** Octets of all endpoints that a link has had: from consumers, and to them. */
+  octetsOf(link: Link): [number, number] {
+    const sum: [number, number] = [...link.formerOctets];
+    for (const e of this.endpoints) {
+      if (e.link !== link) continue;
+      sum[0] += this.octets[2 * e.index]!;
+      sum[1] += this.octets[2 * e.index + 1]!;
+    }
+    return sum;
   }
 
   /** Live flows that have a NAT address (int32). */

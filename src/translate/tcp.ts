@@ -34,9 +34,6 @@ const NO_FLOW = drop('no-flow');
 const PAST = 0x40000000;
 const PAST_ACKED = 0x30000000;
 
-/** How long the rest of a connection shares the fate of its refused SYN. */
-const REFUSAL_MS = 7_440_000;
-
 /** Where a SYN-ACK names none (RFC 9293 section 3.7.1). */
 const DEFAULT_MSS = 536;
 
@@ -110,7 +107,7 @@ export function fromConsumer(
     const refused = refusedOptions(b, l4);
     if (refused !== FORWARD) return refused;
     const ports = (tcp.sourcePort(b, l4) << 16) | tcp.destinationPort(b, l4);
-    const before = c.refusals.find(network, ipv4.source(b, ip), ipv4.destination(b, ip), ports, 0, c.now, REFUSAL_MS);
+    const before = c.refusals.find(network, ipv4.source(b, ip), ipv4.destination(b, ip), ports, 0, c.now);
     if (before >= 0) return c.refusals.cells[before + VALUE]!;
     f = openFlow(c, network, ipv4.PROTOCOL_TCP, ipv4.source(b, ip), ipv4.destination(b, ip), ports, F.MIDSTREAM);
     if (f < 0) return f;
@@ -247,13 +244,13 @@ function clientSyn(
         passes = true;
       } else {
         // The client has forgotten the connection, the backend has not: a new port keeps the two apart.
-        c.kill(f);
+        c.kill(f, 'flowsReplaced');
         f = -1;
       }
     } else if ((anew || state === F.SYN_SENT || isRefused(c, at)) && isOutdated(c, f)) {
       // A new connection, or one that has no answer, is bound neither to a backend that fails its probes nor to rules of
       // yesterday.
-      c.kill(f);
+      c.kill(f, 'flowsReplaced');
       f = -1;
     } else if (anew) {
       restart(c, f, start);
@@ -331,6 +328,8 @@ export function restart(c: Core, f: number, start: number): void {
   const at = f * F.STRIDE;
   const endpoint = c.tables.endpoints[r[at + F.ENDPOINT]!]!;
   const length = endpoint.header === null ? 0 : endpoint.header.octets.length;
+  if ((r[at + F.STATUS]! & F.STATE_MASK) === F.CLOSING) c.counters.flowsClosed++;
+  else c.counters.flowsReplaced++;
   c.dropPending(at);
   r[at + F.STATUS] = F.SYN_SENT | (r[at + F.STATUS]! & (F.RESET_ON_IDLE | F.POLICED)) | (length << F.HEADER_SHIFT);
   r[at + F.START] = start;
@@ -413,6 +412,6 @@ function refuseFlow(c: Core, f: number, verdict: number): void {
     c.now,
   );
   c.refusals.cells[entry + VALUE] = verdict;
-  c.kill(f);
+  c.kill(f, 'flowsRefused');
   c.flow = -1;
 }

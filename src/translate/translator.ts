@@ -168,8 +168,9 @@ export class Translator {
           return false;
         }
         budget -= resets;
+        if ((c.r[f * F.STRIDE + F.STATUS]! & F.STATE_MASK) === F.CLOSING) c.counters.flowsClosed++;
+        else c.counters.flowsExpired++;
         c.end(f);
-        c.counters.flowsExpired++;
       }
       if (--budget <= 0) return false;
     }
@@ -204,7 +205,7 @@ export class Translator {
     let n = 0;
     for (const f of this.core.flows) {
       if (this.core.r[f * F.STRIDE + column] !== value) continue;
-      this.core.kill(f);
+      this.core.kill(f, 'flowsWithdrawn');
       n++;
     }
     return n;
@@ -283,7 +284,7 @@ export class Translator {
   private healthyUdp(f: number): number {
     const c = this.core;
     if (hasLostBackend(c, f)) {
-      c.kill(f);
+      c.kill(f, 'flowsReplaced');
       return -1;
     }
     c.r[f * F.STRIDE + F.HEALTH] = c.tables.healthGeneration;

@@ -34,11 +34,14 @@ export interface BackendHealth {
   /** Probes so far. */
   readonly succeeded: number;
   readonly failed: number;
+  /** Milliseconds that the last successful one took; null: there was none. */
+  readonly lastMs: number | null;
 }
 
 interface Entry {
   target: Target;
   readonly health: Health;
+  lastMs: number | null;
   /** Of the next probe, or of the one under way. */
   cancel: () => void;
 }
@@ -108,7 +111,7 @@ export class Prober {
   }
 
   status(): BackendHealth[] {
-    return [...this.entries.values()].map(({ target, health }) => ({
+    return [...this.entries.values()].map(({ target, health, lastMs }) => ({
       loadBalancer: target.loadBalancer,
       probe: target.probe.name,
       protocol: target.probe.protocol,
@@ -119,6 +122,7 @@ export class Prober {
       reason: health.reason === '' ? null : health.reason,
       succeeded: health.succeeded,
       failed: health.failed,
+      lastMs,
     }));
   }
 
@@ -133,7 +137,7 @@ export class Prober {
   }
 
   private add(key: string, target: Target, serving: boolean): void {
-    const entry: Entry = { target, health: new Health(Date.now()), cancel: () => undefined };
+    const entry: Entry = { target, health: new Health(Date.now()), lastMs: null, cancel: () => undefined };
     if (serving) entry.health.assumeUp();
     this.entries.set(key, entry);
     this.tables.setHealth(target.name, target.backend, serving);
@@ -149,6 +153,7 @@ export class Prober {
     const { target } = entry;
     const started = this.clock.now();
     const done = (outcome: Outcome): void => {
+      if (outcome.healthy) entry.lastMs = this.clock.now() - started;
       this.note(entry, outcome);
       const interval = 1000 * target.probe.intervalInSeconds;
       const ms = entry.health.known ? interval : EAGER_MS;

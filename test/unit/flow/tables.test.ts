@@ -148,13 +148,13 @@ describe('FlowTable', () => {
 
 describe('SetCache', () => {
   it('remembers what was put in, by all five parts of its key, until it is too old', () => {
-    const cache = new SetCache(64);
+    const cache = new SetCache(64, 100);
     const entry = cache.put(1, -2, 3, 4, 5, 1000);
     cache.cells[entry + VALUE] = 42;
     cache.cells[entry + VALUE + 3] = -7;
-    assert.equal(cache.find(1, -2, 3, 4, 5, 1000, 1), entry);
-    assert.equal(cache.find(1, -2, 3, 4, 5, 1099, 100), entry);
-    assert.equal(cache.find(1, -2, 3, 4, 5, 1100, 100), -1);
+    assert.equal(cache.find(1, -2, 3, 4, 5, 1000), entry);
+    assert.equal(cache.find(1, -2, 3, 4, 5, 1099), entry);
+    assert.equal(cache.find(1, -2, 3, 4, 5, 1100), -1);
     assert.deepEqual([cache.cells[entry + VALUE], cache.cells[entry + VALUE + 3]], [42, -7]);
     for (const [a, b, c, d, e] of [
       [0, -2, 3, 4, 5],
@@ -163,41 +163,52 @@ describe('SetCache', () => {
       [1, -2, 3, 0, 5],
       [1, -2, 3, 4, 0],
     ] as const) {
-      assert.equal(cache.find(a, b, c, d, e, 1000, 100), -1);
+      assert.equal(cache.find(a, b, c, d, e, 1000), -1);
     }
   });
 
   it('finds nothing in cells that were never used, whatever the key', () => {
-    assert.equal(new SetCache(1).find(0, 0, 0, 0, 0, 0, 1e9), -1);
+    assert.equal(new SetCache(1, 1e9).find(0, 0, 0, 0, 0, 0), -1);
   });
 
   it('replaces a key’s former entry, value and all', () => {
-    const cache = new SetCache(1);
+    const cache = new SetCache(1, 100);
     for (let k = 0; k < 8; k++) cache.put(k, 0, 0, 0, 0, 10 + k);
-    const entry = cache.find(3, 0, 0, 0, 0, 20, 100);
+    const entry = cache.find(3, 0, 0, 0, 0, 20);
     cache.cells[entry + VALUE] = 9;
     assert.equal(cache.put(3, 0, 0, 0, 0, 30), entry);
     assert.equal(cache.cells[entry + VALUE], 0);
-    for (let k = 0; k < 8; k++) assert.ok(cache.find(k, 0, 0, 0, 0, 31, 100) >= 0, `key ${k}`);
-    assert.ok(cache.find(3, 0, 0, 0, 0, 129, 100) >= 0, 'its age counts anew');
+    for (let k = 0; k < 8; k++) assert.ok(cache.find(k, 0, 0, 0, 0, 31) >= 0, `key ${k}`);
+    assert.ok(cache.find(3, 0, 0, 0, 0, 129) >= 0, 'its age counts anew');
   });
 
   it('lets the oldest of a full set go, across the wrap of the clock too', () => {
-    const cache = new SetCache(1);
+    const cache = new SetCache(1, 1000);
     const begin = 2 ** 32 - 5;
     for (let k = 0; k < 8; k++) cache.put(k, 0, 0, 0, 0, begin + ((k * 3) % 8));
     const now = begin + 10;
     cache.put(100, 0, 0, 0, 0, now);
-    assert.equal(cache.find(0, 0, 0, 0, 0, now, 1000), -1);
-    for (let k = 1; k < 8; k++) assert.ok(cache.find(k, 0, 0, 0, 0, now, 1000) >= 0, `key ${k}`);
+    assert.equal(cache.find(0, 0, 0, 0, 0, now), -1);
+    for (let k = 1; k < 8; k++) assert.ok(cache.find(k, 0, 0, 0, 0, now) >= 0, `key ${k}`);
     cache.put(101, 0, 0, 0, 0, now);
-    assert.equal(cache.find(3, 0, 0, 0, 0, now, 1000), -1);
+    assert.equal(cache.find(3, 0, 0, 0, 0, now), -1);
+  });
+
+  it('counts what gave way while it still counted, and nothing else', () => {
+    const cache = new SetCache(1, 100);
+    for (let k = 0; k < 8; k++) cache.put(k, 0, 0, 0, 0, 10 * k);
+    cache.put(3, 0, 0, 0, 0, 90);
+    assert.equal(cache.evicted, 0, 'a key’s own entry');
+    cache.put(8, 0, 0, 0, 0, 99);
+    assert.equal(cache.evicted, 1, 'the oldest is 99 ms old');
+    cache.put(9, 0, 0, 0, 0, 110);
+    assert.equal(cache.evicted, 1, 'the oldest is 100 ms old');
   });
 
   it('spreads keys over its sets', () => {
-    const cache = new SetCache(64);
+    const cache = new SetCache(64, 1);
     for (let k = 0; k < 256; k++) cache.put(k, 7, 7, 7, 7, 0);
-    const kept = Array.from({ length: 256 }, (_, k) => cache.find(k, 7, 7, 7, 7, 0, 1)).filter((at) => at >= 0);
+    const kept = Array.from({ length: 256 }, (_, k) => cache.find(k, 7, 7, 7, 7, 0)).filter((at) => at >= 0);
     assert.ok(kept.length > 245, `${kept.length} of 256`);
   });
 });

@@ -152,8 +152,15 @@ describe('probes: in the gateway', () => {
     const labels = 'loadBalancer="provider",frontendAddress="10.200.0.10",frontendPort="53",protocol="Udp"';
     assert.ok(down.includes(`VipAvailability{${labels}} 0\n`), down);
     assert.match(statusText(gateway.status()), /^provider +p +Tcp +10\.200\.2\.4:8080 +unknown +0 s ago +-$/m);
+    const backend = 'loadBalancer="provider",probe="p",backend="10.200.2.4"';
+    assert.ok(down.includes(`culvert_probes_total{${backend},result="succeeded"} 0\n`), down);
+    assert.ok(!down.includes('culvert_probe_seconds{'), 'no probe has succeeded');
     device.give(reply(await segment(device, 0), SYN | ACK, 100));
     const up = await exposition(gateway.status());
+    assert.ok(up.includes(`culvert_probes_total{${backend},result="succeeded"} 1\n`), up);
+    assert.ok(up.includes(`culvert_probes_total{${backend},result="failed"} 0\n`), up);
+    const took = Number(/^culvert_probe_seconds\{.*\} (.*)$/m.exec(up)![1]);
+    assert.ok(took > 0 && took < 5, String(took));
     assert.ok(up.includes(`VipAvailability{${labels}} 100\n`), up);
     assert.ok(up.includes(`DipAvailability{${labels},backendAddress="10.200.2.4",backendPort="53"} 100\n`), up);
     assert.match(statusText(gateway.status()), /^provider +p +Tcp +10\.200\.2\.4:8080 +up +0 s ago +-$/m);
