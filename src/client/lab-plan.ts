@@ -53,7 +53,7 @@ const text = ({ value }: Entry): string =>
   JSON.stringify(
     Object.entries(value)
       .filter(([name]) => !notCompared.includes(name))
-      .toSorted(),
+      .toSorted(([a], [b]) => (a < b ? -1 : 1)),
   );
 
 const isSystem = (nic: Nic): boolean =>

@@ -25,10 +25,15 @@ export function planTemplate(
   const deletes = prune
     ? othersIn(target, state, declared).map(({ id, etag }): Step => ({ op: 'delete', id, expect: etag }))
     : [];
+  const sent = new Set<string>();
   const puts = resources.map(({ id, body }): Step => {
+    const whole = id.split('/').slice(0, 9).join('/');
+    const key = keyOf(whole);
+    // With its first step a resource, or the one that it is a part of, is no longer what the plan was made from.
+    const expected = sent.has(key) ? {} : { expect: state.get(key)?.etag ?? '' };
+    sent.add(key);
     // Most templates leave the region to the resource group.
-    const whole = id.split('/').length === 9;
-    return { op: 'put', id, body: whole ? { location: target.location, ...body } : { ...body } };
+    return { op: 'put', id, body: id === whole ? { location: target.location, ...body } : { ...body }, ...expected };
   });
   return { steps: [...deletes, ...puts], kept: [], notes: [] };
 }

@@ -14,14 +14,17 @@ export type Call = (args: readonly Value[], path: string) => Value;
 export interface Context {
   /** By name in lower case: parameters, resourceId, copyIndex and such. */
   readonly calls: ReadonlyMap<string, Call>;
-  /** Of loops around, by name in lower case; the innermost under ''. */
+  /** Of loops around, by name in lower case; the resource's own under ''. */
   readonly loops: ReadonlyMap<string, number>;
 }
 
-export const withLoop = (context: Context, name: string, index: number): Context => ({
+const withLoop = (context: Context, name: string, index: number): Context => ({
   ...context,
-  loops: new Map([...context.loops, ['', index], [name.toLowerCase(), index]]),
+  loops: new Map([...context.loops, [name.toLowerCase(), index]]),
 });
+
+export const withResourceLoop = (context: Context, name: string, index: number): Context =>
+  withLoop(withLoop(context, name, index), '', index);
 
 const supported = (context: Context): string =>
   [...functions.keys(), ...context.calls.keys(), 'if', 'copyindex'].toSorted().join(', ');
@@ -35,7 +38,9 @@ function copyIndex(args: readonly Value[], context: Context, path: string): numb
   throw templateError(
     'EXPRESSION',
     path,
-    name === '' ? 'copyIndex stands in no loop' : `there is no loop '${name}' here`,
+    name === ''
+      ? "copyIndex without a loop's name stands in no loop of resources: loops of properties and variables are named"
+      : `there is no loop '${name}' here`,
   );
 }
 

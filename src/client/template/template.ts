@@ -5,7 +5,7 @@
 import { documentTypes, keyOf, partTypeOf } from '../../service/arm/resource-id.js';
 import type { DocumentType } from '../../service/arm/resource-id.js';
 import { isWritable } from '../../service/arm/manage.js';
-import { countOf, evaluate, withLoop } from './evaluate.js';
+import { countOf, evaluate, withResourceLoop } from './evaluate.js';
 import type { Call, Context } from './evaluate.js';
 import { templateError } from './expression.js';
 import type { Value } from './functions.js';
@@ -193,7 +193,7 @@ class Template {
         const count = countOf(copy['count'], context, `${at}.copy`);
         for (let index = 0; index < count; index++) {
           const names = [name, ...(symbol === null ? [] : [symbol, `${symbol}[${String(index)}]`])];
-          this.#declare(resource, at, parent, withLoop(context, name, index), names);
+          this.#declare(resource, at, parent, withResourceLoop(context, name, index), names);
         }
       }
     }

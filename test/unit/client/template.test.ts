@@ -146,6 +146,30 @@ describe('ARM templates: parameters and variables', () => {
   });
 });
 
+describe('ARM templates: loops', () => {
+  const network = (more: object): unknown => {
+    const whole = { type: 'Microsoft.Network/virtualNetworks', name: "[format('v{0}', copyIndex())]", ...more };
+    return resourcesOf({ resources: [whole] }, target, new Map()).map(({ body }) => body['properties']);
+  };
+  const parts = (input: string): object => ({ properties: { copy: [{ name: 'parts', count: 2, input }] } });
+
+  it('of properties leave the nameless copyIndex to the loop of the resource', () => {
+    const looped = {
+      copy: { name: 'nets', count: 2 },
+      ...parts("[format('{0}-{1}', copyIndex(), copyIndex('parts'))]"),
+    };
+    assert.deepEqual(network(looped), [{ parts: ['0-0', '0-1'] }, { parts: ['1-0', '1-1'] }]);
+    const offsets = { copy: { name: 'nets', count: 1 }, ...parts("[add(copyIndex(10), copyIndex('parts', 5))]") };
+    assert.deepEqual(network(offsets), [{ parts: [15, 16] }]);
+  });
+
+  it('of properties and of variables alone have no nameless copyIndex', () => {
+    assert.throws(() => network({ name: 'v', ...parts('[copyIndex()]') }), { code: 'TEMPLATE_EXPRESSION' });
+    const variables = { copy: [{ name: 'list', count: 2, input: '[copyIndex()]' }] };
+    assert.throws(() => valueOf("[variables('list')]", { variables }), { code: 'TEMPLATE_EXPRESSION' });
+  });
+});
+
 describe('ARM templates: resources', () => {
   const network = (name: string, more: object = {}): object => ({
     type: 'Microsoft.Network/virtualNetworks',
