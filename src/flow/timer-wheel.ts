@@ -101,4 +101,12 @@ export class TimerWheel {
     }
     return -1;
   }
+
+  /** When the next timer fires, in milliseconds; Infinity: none is set. A look at every slot at worst. */
+  get soonestMs(): number {
+    if (this.count === 0) return Infinity;
+    let t = this.tick;
+    while (this.heads[t & (this.slots - 1)]! < 0) t++;
+    return t * this.tickMs;
+  }
 }

@@ -6,14 +6,15 @@
  *   read, translated and written before the next one is read, so the slots are free again each time.
  * - A device says when packets wait (level-triggered). It is then read until a burst is not full, at most `MAX_BURSTS`
  *   times, so that one busy device does not starve the others; what still waits is told again in the next turn of the
- *   event loop. Nothing runs while nothing waits, but for a wait of microseconds where answers come that soon
- *   (patience.ts).
+ *   event loop. Nothing runs while nothing waits, but for a wait of microseconds where answers come that soon; in a
+ *   transfer the pump dozes between bursts (both: patience.ts).
  * - Large packets come in smaller bursts, so that what was read is still in the processor's cache when it is written.
  * - What the translator gives is grouped by device, in its order, and written with one call a device. A device that is
  *   full is asked again a few times, since the kernel may be emptying it on another processor; what it does not take
  *   then is a counted loss, as in any router.
  * - Time moves at the start of each burst, and by one timer that runs only while something can time out: quickly while
- *   headers wait for their acknowledgment, slowly while there are only flows.
+ *   headers wait for their acknowledgment, slowly while there are only flows, and once nothing has come between two of its
+ *   calls, not before the next flow can end.
  * - A packet of the provider's side goes to the device whose network has its NAT address; NAT addresses are unique.
  */
 import { availableParallelism } from 'node:os';
@@ -113,6 +114,8 @@ export class Pump {
   private lookedAt = 0;
   private timer: NodeJS.Timeout | null = null;
   private periodMs = 0;
+  /** A burst has come since the timer's last call. */
+  private moved = false;
   private closed = false;
   readonly latency = new Latency();
   /** Packets towards a network that has no device (any more). */
@@ -224,7 +227,8 @@ export class Pump {
       if (got > 0) n = got;
       if (got < most) break;
     }
-    if (patience.waitMs > 0 && this.isTalk(n)) this.stay();
+    if (n > 0 && this.lengths[n - 1]! > LARGE) this.gather();
+    else if (patience.waitMs > 0 && this.isTalk(n)) this.stay();
     patience.left(this.lookedAt);
     this.arm();
   }
@@ -245,6 +249,24 @@ export class Pump {
   /** Whether the last burst is of one conversation, not of a transfer or of many: the next packet is worth waiting for. */
   private isTalk(n: number): boolean {
     return n === 1 && this.lengths[0]! <= LARGE;
+  }
+
+  /** In a transfer: dozes, and takes what has gathered meanwhile, until nothing has. */
+  private gather(): void {
+    const { lanes, patience } = this;
+    const began = this.clock();
+    let full = false;
+    while (!this.closed && this.clock() - began < TURN_MS && (full || patience.doze())) {
+      let any = false;
+      full = false;
+      for (let k = 0; k < lanes.length; k++) {
+        const { most } = lanes[k]!;
+        const n = this.take(lanes[k]!);
+        if (n > 0) any = true;
+        if (n === most) full = true;
+      }
+      if (!any) return;
+    }
   }
 
   /** Asks all devices in turn until nothing has come for as long as it pays, or there is more to do. */
@@ -268,6 +290,7 @@ export class Pump {
 
   private burst(lane: Lane, n: number): void {
     const { translator: t, slab, slots, lengths, tap } = this;
+    this.moved = true;
     if (tap !== null) tap.received(lane, slab, slots, lengths, n);
     t.begin();
     t.advance(this.clock());
@@ -410,7 +433,12 @@ export class Pump {
   }
 
   private slowDown(): void {
-    const wanted = this.wantedMs();
+    let wanted = this.wantedMs();
+    const { fragments, flows } = this.translator;
+    if (wanted === COARSE_MS && !this.moved && fragments.waiting === 0) {
+      wanted = Math.max(COARSE_MS, Math.ceil(flows.wheel.soonestMs - this.clock()));
+    }
+    this.moved = false;
     if (wanted !== this.periodMs) this.set(wanted);
   }
 

@@ -16,6 +16,30 @@ const due = (w: TimerWheel, now: number): number[] => {
 };
 
 describe('TimerWheel', () => {
+  it('tells when the next timer fires: neither a millisecond before nor after', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat({ max: (SLOTS - 2) * TICK }), { minLength: 1, maxLength: IDS }),
+        fc.nat({ max: 2 ** 33 }),
+        (delays, begin) => {
+          const w = wheel();
+          w.start(begin);
+          delays.forEach((ms, id) => {
+            w.set(id, begin + ms);
+          });
+          for (let left = delays.length; left > 0;) {
+            const at = w.soonestMs;
+            assert.deepEqual(due(w, at - 1), []);
+            const fired = due(w, at).length;
+            assert.ok(fired > 0);
+            left -= fired;
+          }
+          assert.equal(w.soonestMs, Infinity);
+        },
+      ),
+    );
+  });
+
   it('fires what a sorted list would: never early, at most two ticks late, each once', () => {
     const step = fc.record({
       kind: fc.constantFrom('set', 'cancel', 'pass'),

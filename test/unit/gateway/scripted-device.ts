@@ -39,8 +39,13 @@ export class ScriptedDevice implements PacketDevice {
   }
 
   giveWith(header: Buffer, ...packets: Buffer[]): void {
-    for (const packet of packets) this.waiting.push({ packet, header });
+    for (const packet of packets) this.queue(packet, header);
     this.turn();
+  }
+
+  /** Queues a packet that nobody is told of. */
+  queue(packet: Buffer, header: Buffer = Buffer.alloc(HEADER)): void {
+    this.waiting.push({ packet, header });
   }
 
   /** One turn of the event loop. */
