@@ -14,6 +14,7 @@ export interface Answer {
 /** Codes of the HTTP layer itself; those that Azure publishes have its spelling. */
 export const httpCodes = [
   'AuthenticationFailed',
+  'InsufficientStorage',
   'InternalServerError',
   'InvalidApiVersionParameter',
   'InvalidHost',

@@ -158,6 +158,11 @@ export class ApiServer {
     // The gateway refuses by itself what this machine cannot run.
     if (error instanceof CulvertError && error.code.startsWith('GATEWAY_'))
       return conflictAnswer(error.code, error.message);
+    if (error instanceof CulvertError && error.code === 'STATE_NOT_WRITTEN') {
+      this.options.log.error('the state cannot be written', { requestId, why: error.message });
+      const what = `Nothing was changed: the server's state cannot be written. Free space on its disk, see its log for ${requestId}.`;
+      return httpErrorAnswer(new HttpError(507, 'InsufficientStorage', what));
+    }
     this.options.log.error('a request failed by a fault of ours', { requestId, why: String((error as Error).stack) });
     const what = `The request failed by a fault of the server, see its log for ${requestId}.`;
     return httpErrorAnswer(new HttpError(500, 'InternalServerError', what));

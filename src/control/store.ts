@@ -9,6 +9,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { CulvertError } from '../errors.js';
 import { isSameProcess, startTimeOf } from '../gateway/process.js';
@@ -32,8 +33,16 @@ interface Owner {
 
 type Meta = number | Owner;
 
+/** Of a commit that failed; the reason comes apart, and must be taken: one that nobody takes ends the process. */
+interface CommitError {
+  readonly commitError?: Promise<never>;
+}
+
 const failed = (code: string, message: string, cause?: unknown): CulvertError =>
   new CulvertError(code, message, {}, { cause });
+
+const notWritten = (file: string, why: string, cause: unknown): CulvertError =>
+  failed('STATE_NOT_WRITTEN', `${file} cannot be written: ${why}; see that its disk has space and works`, cause);
 
 /** Of an LMDB file: where the first page's magic number is, what it is, and where the pages' size is (mdb.c, MDB_meta). */
 const MAGIC_AT = 0x18;
@@ -81,11 +90,13 @@ export class Store {
   private readonly meta: Database<Meta, string>;
   private readonly documents: Database<string, string>;
 
+  private readonly file: string;
   /** Of the file, for its lock. */
   private readonly descriptor: number;
 
   private constructor(root: RootDatabase, file: string) {
     this.root = root;
+    this.file = file;
     this.descriptor = openSync(file, 'r+');
     this.meta = root.openDB<Meta, string>('meta', { encoding: 'json' });
     this.documents = root.openDB<string, string>('documents', { encoding: 'string' });
@@ -93,7 +104,7 @@ export class Store {
 
   /**
    * Opens the file, or makes it, with its folder.
-   * @throws CulvertError STATE_UNREADABLE, STATE_NEWER, STATE_IN_USE
+   * @throws CulvertError STATE_UNREADABLE, STATE_NEWER, STATE_IN_USE, STATE_NOT_WRITTEN
    */
   static open(file: string, migrations: readonly Migration[] = MIGRATIONS): Store {
     let store: Store;
@@ -102,7 +113,8 @@ export class Store {
       mkdirSync(path.dirname(path.resolve(file)), { recursive: true, mode: 0o700 });
       // A commit answers when it is on the disk: no overlapping of commits and synchronisation.
       const options = { path: file, noSubdir: true, overlappingSync: false, permissionsMode: 0o600, maxDbs: 4 };
-      store = new Store(open(options), file);
+      // Gathering changes of one turn makes a promise of its own, which nobody could take when a commit fails.
+      store = new Store(open({ ...options, eventTurnBatching: false }), file);
     } catch (error) {
       const why = (error as Error).message;
       throw failed('STATE_UNREADABLE', `${file} cannot be opened as a state file: ${why}; name another file`, error);
@@ -115,11 +127,10 @@ export class Store {
       void store.root.close();
       closeSync(store.descriptor);
       if (error instanceof CulvertError) throw error;
-      throw failed(
-        'STATE_UNREADABLE',
-        `${file} is damaged: ${(error as Error).message}; restore it from a copy`,
-        error,
-      );
+      const { code, message } = error as { code?: unknown; message: string };
+      // LMDB's own codes are below 0; these are the system's.
+      if (typeof code === 'number' && code > 0) throw notWritten(file, message, error);
+      throw failed('STATE_UNREADABLE', `${file} is damaged: ${message}; restore it from a copy`, error);
     }
   }
 
@@ -163,7 +174,10 @@ export class Store {
     return new Map([...this.documents.getRange()].map(({ key, value }) => [key, JSON.parse(value) as ArmDocument]));
   }
 
-  /** Makes a change last: all of it, and on the disk when the promise is fulfilled. */
+  /**
+   * Makes a change last: all of it, and on the disk when the promise is fulfilled.
+   * @throws CulvertError STATE_KEY_TOO_LONG, STATE_NOT_WRITTEN: the disk is full or broken, and nothing was changed
+   */
   async write(change: Change): Promise<void> {
     // Encoded beforehand: an error inside would leave what came before it in the transaction.
     const texts = change.put.map((document): [string, string] => [keyOf(document.id), JSON.stringify(document)]);
@@ -172,17 +186,30 @@ export class Store {
       const what = `the id '${key.slice(0, 100)}...' has more than ${String(MAX_KEY_OCTETS)} octets: choose shorter names`;
       throw failed('STATE_KEY_TOO_LONG', what);
     }
-    // Of the two kinds of transactions this is the one that an error undoes.
-    await this.root.childTransaction(() => {
-      for (const key of change.remove) void this.documents.remove(key);
-      for (const [key, text] of texts) void this.documents.put(key, text);
-    });
+    try {
+      // Of the two kinds of transactions this is the one that an error undoes.
+      await this.root.childTransaction(() => {
+        for (const key of change.remove) void this.documents.remove(key);
+        for (const [key, text] of texts) void this.documents.put(key, text);
+      });
+    } catch (error) {
+      const { commitError } = error as CommitError;
+      // An error of ours, from inside.
+      if (commitError === undefined) throw error;
+      const reason = commitError.catch((why: unknown) => (why as Error).message);
+      const why = await Promise.race([reason, setImmediate('the commit failed')]);
+      throw notWritten(this.file, why, error);
+    }
   }
 
   async close(): Promise<void> {
-    this.root.transactionSync(() => {
-      void this.meta.remove('owner');
-    });
+    try {
+      this.root.transactionSync(() => {
+        void this.meta.remove('owner');
+      });
+    } catch {
+      // On a full disk the record stays; the lock goes with us all the same.
+    }
     await this.root.close();
     closeSync(this.descriptor);
   }

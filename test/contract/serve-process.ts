@@ -48,12 +48,22 @@ export class ServeProcess {
     return { code, out: stdout.toString('utf8'), err: stderr };
   }
 
+  get pid(): number {
+    return this.#process.pid!;
+  }
+
   get runDirectory(): string {
     return path.join(this.folder, 'run');
   }
 
-  async stop(): Promise<void> {
+  /** Asks the server to end. @returns its exit code */
+  async end(): Promise<number | null> {
     await ended(this.#process, 'SIGTERM');
+    return this.#process.exitCode;
+  }
+
+  async stop(): Promise<void> {
+    await this.end();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -8,6 +8,7 @@ import { Store } from '../../../src/control/store.js';
 import type { Migration } from '../../../src/control/store.js';
 import { startTimeOf } from '../../../src/gateway/process.js';
 import type { ArmDocument } from '../../../src/service/arm/documents.js';
+import { needsCommand } from '../../support/machine.js';
 
 const document = (name: string, properties: object = {}): ArmDocument => ({
   id: `/subscriptions/S/resourceGroups/G/providers/Microsoft.Network/networkSecurityGroups/${name}`,
@@ -157,6 +158,16 @@ describe('control: the state file', () => {
     }
     mkdirSync(path.join(folder, 'folder'));
     assert.throws(() => Store.open(path.join(folder, 'folder')), { code: 'STATE_UNREADABLE' });
+  });
+
+  it('on a full disk is refused for what it is', async function () {
+    needsCommand(this, 'prlimit');
+    await Store.open(file).close();
+    const store = new URL('../../../src/control/store.js', import.meta.url).href;
+    const open = `import(${JSON.stringify(store)}).then(({ Store }) => Store.open(process.argv[1])).catch((error) => console.log(error.code, error.message))`;
+    const limited = ['--fsize=8192', process.execPath, '-e', open, file];
+    const said = execFileSync('prlimit', limited, { stdio: ['ignore', 'pipe', 'ignore'], encoding: 'utf8' });
+    assert.match(said, /^STATE_NOT_WRITTEN .* cannot be written: .*disk has space/);
   });
 
   it('may be empty, as mktemp(1) leaves it', async () => {

@@ -1,0 +1,69 @@
+/** A disk that takes no more, as a limit of the kernel on the length of the server's files. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { needsCommand } from '../support/machine.js';
+import { API_VERSION, LOCATION } from './sdk.js';
+import { ServeProcess } from './serve-process.js';
+
+const GROUP = '/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups';
+
+describe('a server whose disk is full', function () {
+  this.timeout(60_000);
+  let server: ServeProcess;
+
+  before(function () {
+    needsCommand(this, 'prlimit');
+  });
+  beforeEach(async () => {
+    server = await ServeProcess.start();
+  });
+  afterEach(() => server.stop());
+
+  const send = async (method: string, name: string, octets: number): Promise<{ status: number; code: string }> => {
+    const body = { location: LOCATION, tags: { text: 'x'.repeat(octets) }, properties: {} };
+    const response = await fetch(`${server.url}${GROUP}${name}?api-version=${API_VERSION}`, {
+      method,
+      ...(method === 'GET' ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+    await response.arrayBuffer();
+    return { status: response.status, code: response.headers.get('x-ms-error-code') ?? '' };
+  };
+
+  /** No file of the server gets longer than that. */
+  const limit = (octets: number | 'unlimited'): void => {
+    execFileSync('prlimit', ['--pid', String(server.pid), `--fsize=${String(octets)}:unlimited`]);
+  };
+
+  const names = async (): Promise<string[]> => {
+    const response = await fetch(`${server.url}${GROUP}?api-version=${API_VERSION}`);
+    return ((await response.json()) as { value: { name: string }[] }).value.map(({ name }) => name);
+  };
+
+  it('refuses changes, stays, loses nothing, and takes changes again when there is space', async () => {
+    limit(statSync(path.join(server.folder, 'state')).size + 60_000);
+    const made: string[] = [];
+    let refused = 0;
+    for (let i = 0; i < 20; i++) {
+      const { status, code } = await send('PUT', `/n${String(i)}`, 10_000);
+      if (status === 201) made.push(`n${String(i)}`);
+      else {
+        assert.deepEqual({ status, code }, { status: 507, code: 'InsufficientStorage' });
+        refused++;
+      }
+    }
+    assert.ok(made.length > 0 && refused > 5, `${String(made.length)} made, ${String(refused)} refused`);
+    assert.deepEqual((await names()).toSorted(), made.toSorted());
+    limit('unlimited');
+    assert.equal((await send('PUT', '/later', 10_000)).status, 201);
+    await server.crashAndRestart(['--port', new URL(server.url).port]);
+    assert.deepEqual((await names()).toSorted(), [...made, 'later'].toSorted());
+  });
+
+  it('ends in order', async () => {
+    limit(statSync(path.join(server.folder, 'state')).size);
+    assert.equal((await send('PUT', '/n', 100_000)).status, 507);
+    assert.equal(await server.end(), 0);
+  });
+});
