@@ -15,6 +15,7 @@ export class PortPool {
   first = 0;
   size = 0;
   private readonly seed: number;
+  private readonly step: number;
   private stride = 1;
   private start = 0;
   private fresh = 0;
@@ -31,11 +32,13 @@ export class PortPool {
 
   /**
    * @param first lowest port, 1 to 65535
-   * @param size number of ports, first + size - 1 at most 65535
+   * @param size number of ports, the last of which is at most 65535
    * @param seed decides the order of the ports
+   * @param step from one port to the next
    */
-  constructor(first: number, size: number, seed: number) {
+  constructor(first: number, size: number, seed: number, step = 1) {
     this.seed = seed;
+    this.step = step;
     this.order(first, size);
   }
 
@@ -70,11 +73,12 @@ export class PortPool {
   }
 
   private has(port: number): boolean {
-    return port >= this.first && port < this.first + this.size;
+    const { first, size, step } = this;
+    return port >= first && port < first + size * step && (port - first) % step === 0;
   }
 
   private nth(i: number): number {
-    return this.first + ((this.start + i * this.stride) % this.size);
+    return this.first + this.step * ((this.start + i * this.stride) % this.size);
   }
 
   /** Ports of the range that live flows hold. */

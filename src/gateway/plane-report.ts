@@ -167,7 +167,7 @@ const natPorts = (tables: Tables, nowMs: number): PortUse[] =>
       protocol: protocolName(pool),
       inUse: pool.taken,
       held: pool.held(nowMs),
-      of: pool.size,
+      of: pool.of,
     }))
     .filter((use) => use.service !== null || use.inUse > 0);
 

@@ -21,7 +21,7 @@ export interface BackendPortUse {
   readonly of: number;
   readonly inUse: number;
   readonly held: number;
-  /** In use or at rest, 0 to 100. */
+  /** In use or at rest, 0 to 100; with workers, of the share of the one that has used most of its own. */
   readonly percent: number;
 }
 
@@ -50,8 +50,10 @@ export function backendPortUse(tables: Tables, nowMs: number, from = 0): Backend
   const uses: BackendPortUse[] = [];
   for (const { link, pools } of groups.values()) {
     const sum = (value: (pool: NatPool) => number): number => pools.reduce((total, pool) => total + value(pool), 0);
-    const of = sum((pool) => pool.size) + (link.natAddresses.length - pools.length) * link.spec.natPortCount;
-    if (100 * sum((pool) => pool.everUsed) < from * of) continue;
+    const of = link.natAddresses.length * link.spec.natPortCount;
+    // Where workers share the ports, connections fail here when what is here is used up.
+    const here = link.natAddresses.length * tables.natPools.portsOf(link.spec);
+    if (100 * sum((pool) => pool.everUsed) < from * here) continue;
     const inUse = sum((pool) => pool.taken);
     const held = sum((pool) => pool.held(nowMs));
     const [first] = pools;
@@ -62,7 +64,7 @@ export function backendPortUse(tables: Tables, nowMs: number, from = 0): Backend
       of,
       inUse,
       held,
-      percent: (100 * (inUse + held)) / of,
+      percent: (100 * (inUse + held)) / here,
     });
   }
   return uses;

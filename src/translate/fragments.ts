@@ -4,7 +4,8 @@
  *
  * Identifications: two consumers behind one NAT address may send datagrams with the same identification to the same
  * backend, whose fragments a receiver would mix up (RFC 6864 section 5.3). A fragmented datagram keeps its
- * identification unless another one under way has it, and gets a free one then.
+ * identification unless another one under way has it, and gets a free one then. Where translators share NAT addresses,
+ * each gives out identifications of its own share only, so that theirs never meet.
  */
 import * as F from '../flow/flow-table.js';
 import { HeldFragments } from '../flow/held-fragments.js';
@@ -40,6 +41,7 @@ const ORIGIN = VALUE + 4;
 
 /** Tried before a datagram goes out with an identification that may be in use. */
 const ID_TRIES = 64;
+const ID_STEP = 0x9e37;
 
 /** Puts a recorded server fragment without ports into the backend's form; see `recording.ts`. */
 export type Lift = (ip: number, end: number, at: number, delta: number) => number;
@@ -51,12 +53,15 @@ export class Fragments {
   /** Set where recordings are replayed. */
   lift: Lift | null = null;
   private readonly c: Core;
+  /** Identifications count modulo this, a multiple of the shares. */
+  private readonly modulus: number;
 
   constructor(c: Core) {
     this.c = c;
     const { fragmentMs } = c.options.timeouts;
     this.datagrams = new SetCache(1024, fragmentMs);
     this.identifications = new SetCache(1024, fragmentMs);
+    this.modulus = 65_536 - (65_536 % c.options.share.of);
   }
 
   /** Datagrams that were forgotten for others before their time: their later fragments cannot be translated. */
@@ -210,7 +215,8 @@ export class Fragments {
     const network = where === PROVIDER_SIDE ? (c.r[c.flow * F.STRIDE + F.CONSUMER_SCOPE]! >>> 8) + 1 : 0;
     const { identifications } = this;
     const { cells } = identifications;
-    let candidate = id;
+    const { index, of } = c.options.share;
+    let candidate = of === 1 ? id : (id - (id % of) + index) % this.modulus;
     for (let n = 0; n < ID_TRIES; n++) {
       const entry = identifications.find(from, to, protocol, candidate, network, c.now);
       const own =
@@ -227,7 +233,7 @@ export class Fragments {
         cells[fresh + VALUE + 3] = where;
         return candidate;
       }
-      candidate = (candidate + 0x9e37) & 0xffff;
+      candidate = (candidate + of * ID_STEP) % this.modulus;
     }
     return candidate;
   }

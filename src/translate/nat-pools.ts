@@ -4,6 +4,7 @@
  */
 import { mix } from '../flow/hash.js';
 import { PortPool } from '../flow/port-pool.js';
+import { countOf, firstOf, type Share } from '../flow/share.js';
 import type { Rule } from './rules.js';
 import type { LinkSpec } from './topology.js';
 
@@ -22,13 +23,32 @@ export class NatPool extends PortPool {
   readonly address: number;
   readonly backend: number;
   readonly protocol: number;
+  /** Ports of the whole range, of which the pool has the translator's share. */
+  of: number;
+  private readonly share: Share;
 
-  constructor(spec: LinkSpec, order: number, number: number, address: number, backend: number, protocol: number) {
-    super(spec.natPortFirst, spec.natPortCount, order);
+  constructor(
+    { natPortFirst, natPortCount }: LinkSpec,
+    share: Share,
+    order: number,
+    number: number,
+    address: number,
+    backend: number,
+    protocol: number,
+  ) {
+    super(firstOf(natPortFirst, share), countOf(natPortFirst, natPortCount, share), order, share.of);
+    this.share = share;
+    this.of = natPortCount;
     this.number = number;
     this.address = address;
     this.backend = backend;
     this.protocol = protocol;
+  }
+
+  /** Takes the range of a link, as `setRange`. */
+  follow({ natPortFirst, natPortCount }: LinkSpec): void {
+    this.of = natPortCount;
+    this.setRange(firstOf(natPortFirst, this.share), countOf(natPortFirst, natPortCount, this.share));
   }
 }
 
@@ -42,9 +62,16 @@ export class NatPools {
   /** Pools that no new flow can ask for before the next topology. */
   private unwanted: NatPool[] = [];
   private readonly seed: number;
+  private readonly share: Share;
 
-  constructor(seed: number) {
+  constructor(seed: number, share: Share) {
     this.seed = seed;
+    this.share = share;
+  }
+
+  /** How many ports of a link's range are here, for each NAT address, backend and protocol. */
+  portsOf({ natPortFirst, natPortCount }: LinkSpec): number {
+    return countOf(natPortFirst, natPortCount, this.share);
   }
 
   get all(): NatPool[] {
@@ -65,7 +92,7 @@ export class NatPools {
     for (const pool of pools) if (pool.address === address) return pool;
     const order = mix(Math.imul(address, 31) ^ mix(backend + i) ^ mix(this.seed + protocol)) >>> 0;
     const number = this.freeNumbers.pop() ?? this.numbered.length;
-    const pool = new NatPool(link.spec, order, number, address, backend, protocol);
+    const pool = new NatPool(link.spec, this.share, order, number, address, backend, protocol);
     pools.push(pool);
     this.numbered[number] = pool;
     return pool;
@@ -78,7 +105,7 @@ export class NatPools {
     this.unwanted = this.all.filter((pool) => {
       const link = owners.get(pool.address);
       if (link === undefined) return true;
-      pool.setRange(link.spec.natPortFirst, link.spec.natPortCount);
+      pool.follow(link.spec);
       return ![...link.rules.values()].some((rule) => rule.backends.includes(pool.backend));
     });
   }

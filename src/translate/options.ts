@@ -1,4 +1,5 @@
 /** How long things live, and the policies that the documents leave to the operator. */
+import { type Share, WHOLE } from '../flow/share.js';
 
 /** Limits in milliseconds. */
 export interface Timeouts {
@@ -63,6 +64,8 @@ export interface TranslatorOptions {
   readonly maxFlows: number;
   /** Decides the order of ports and the hash of tuples; the same seed gives the same octets. */
   readonly seed: number;
+  /** Of NAT ports and identifications, where other translators serve the same NAT addresses. */
+  readonly share: Share;
   /** Send the header again by timer while the backend has not acknowledged it. */
   readonly headerTimer: boolean;
 }
@@ -74,5 +77,6 @@ export const DEFAULT_OPTIONS: TranslatorOptions = {
   providerMtu: 1500,
   maxFlows: 1 << 20,
   seed: 1,
+  share: WHOLE,
   headerTimer: true,
 };

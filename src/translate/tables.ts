@@ -3,6 +3,7 @@
  * backends by consistent hash, and the port pools. Built from a Topology; written only by the control side.
  */
 import { mix, tupleHash } from '../flow/hash.js';
+import { type Share, WHOLE } from '../flow/share.js';
 import { headerTemplate, type HeaderTemplate } from '../wire/proxy/index.js';
 import { dialectOf } from './dialects.js';
 import { Policer } from './policer.js';
@@ -64,8 +65,8 @@ export class Tables {
   private readonly poolTables = new PoolTables();
   private readonly byAddress: Map<number, Endpoint>[] = [];
 
-  constructor(topology: Topology, seed: number) {
-    this.natPools = new NatPools(seed);
+  constructor(topology: Topology, seed: number, share: Share = WHOLE) {
+    this.natPools = new NatPools(seed, share);
     this.networks = [...topology.networks];
     for (const spec of topology.links) {
       const link = this.addLink(spec);

@@ -75,7 +75,7 @@ export class Translator {
     options: Partial<TranslatorOptions> = {},
   ) {
     const all = { ...DEFAULT_OPTIONS, ...options };
-    this.core = new Core(slab, scratchFrom, scratchTo, new Tables(topology, all.seed), all);
+    this.core = new Core(slab, scratchFrom, scratchTo, new Tables(topology, all.seed, all.share), all);
     this.fragments = new Fragments(this.core);
   }
 
