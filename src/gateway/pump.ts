@@ -16,6 +16,7 @@
  *   headers wait for their acknowledgment, slowly while there are only flows, and once nothing has come between two of its
  *   calls, not before the next flow can end.
  * - A packet of the provider's side goes to the device whose network has its NAT address; NAT addresses are unique.
+ * - What is protected is for the pump that shares the flows with others: workers/sharing-pump.ts.
  */
 import { availableParallelism } from 'node:os';
 import { GONE, HEADROOM, MAX_BURST, type PacketDevice, SUPER_PACKET } from '../device/device.js';
@@ -65,7 +66,9 @@ export interface PacketTap {
   sent(port: Port, slab: Buffer, offsets: Int32Array, lengths: Int32Array, count: number): void;
 }
 
-interface Lane extends Port {
+export interface Lane extends Port {
+  /** Where pumps share the flows: the same number with each of them. */
+  readonly number: number;
   readonly offsets: Int32Array;
   readonly lengths: Int32Array;
   count: number;
@@ -78,10 +81,10 @@ const SCRATCH_OCTETS = 1 << 20;
 /** Room for a packet of the gateway's own, behind the scratch. */
 const OWN_OCTETS = 1500;
 /** Octets above which a packet is one of a transfer: 16 super-packets are as much as a processor's own cache holds. */
-const LARGE = 4096;
+export const LARGE = 4096;
 const LARGE_BURST = 16;
-/** The longest wait for the next packet, where there is another processor for who sends it. */
-const MAX_WAIT_MS = availableParallelism() > 1 ? 0.06 : 0;
+/** The longest wait of so many pumps for the next packet, where there is another processor for who sends it. */
+export const longestWaitMs = (pumps: number): number => (availableParallelism() > pumps ? 0.06 : 0);
 /** A wait in which packets come gives the event loop its turn after this, */
 const TURN_MS = 2;
 /** and whatever the clock says after so many rounds. */
@@ -99,16 +102,16 @@ const NO_FLOW = drop('no-flow');
 
 export class Pump {
   readonly translator: Translator;
-  private readonly slab: Buffer;
-  private readonly slots = new Int32Array(MAX_BURST);
-  private readonly lengths = new Int32Array(MAX_BURST);
+  protected readonly slab: Buffer;
+  protected readonly slots = new Int32Array(MAX_BURST);
+  protected readonly lengths = new Int32Array(MAX_BURST);
   private readonly lanes: Lane[] = [];
   /** By consumer network. */
   private byNetwork: (Lane | undefined)[] = [];
   /** Lanes with NAT addresses. */
   private providers: Lane[] = [];
-  private readonly clock: () => number;
-  private readonly patience: Patience;
+  protected readonly clock: () => number;
+  protected readonly patience: Patience;
   private readonly onGone: (port: Port) => void;
   /** When the clock was last read around the devices: what is read next has been in the gateway since then. */
   private lookedAt = 0;
@@ -116,7 +119,7 @@ export class Pump {
   private periodMs = 0;
   /** A burst has come since the timer's last call. */
   private moved = false;
-  private closed = false;
+  protected closed = false;
   readonly latency = new Latency();
   /** Packets towards a network that has no device (any more). */
   noDevice = 0;
@@ -135,7 +138,7 @@ export class Pump {
     options: Partial<TranslatorOptions>,
     onGone: (port: Port) => void,
     clock: () => number = () => performance.now(),
-    patience = new Patience(MAX_WAIT_MS),
+    patience = new Patience(longestWaitMs(1)),
   ) {
     const scratch = MAX_BURST * SLOT;
     // Pages of slots that no super-packet ever fills are never touched, and take no memory.
@@ -162,9 +165,10 @@ export class Pump {
    * @param network index of the consumer network, or -1
    * @param natAddresses int32; empty if the network provides no service
    */
-  add(device: PacketDevice, network: number, natAddresses: Int32Array): Port {
+  add(device: PacketDevice, network: number, natAddresses: Int32Array, number = 0): Lane {
     const { capacity } = this.translator.outbox;
     const lane: Lane = {
+      number,
       device,
       network,
       natAddresses,
@@ -216,10 +220,8 @@ export class Pump {
   }
 
   /** Packets wait at a device. */
-  private serve(lane: Lane): void {
-    const { patience } = this;
-    this.lookedAt = this.clock();
-    patience.woke(this.lookedAt);
+  protected serve(lane: Lane): void {
+    this.begin();
     let n = 0;
     for (let burst = 0; burst < MAX_BURSTS && !this.closed; burst++) {
       const { most } = lane;
@@ -227,8 +229,23 @@ export class Pump {
       if (got > 0) n = got;
       if (got < most) break;
     }
-    if (n > 0 && this.lengths[n - 1]! > LARGE) this.gather();
-    else if (patience.waitMs > 0 && this.isTalk(n)) this.stay();
+    this.finish(this.isTalk(n), n > 0 && this.lengths[n - 1]! > LARGE);
+  }
+
+  protected begin(): void {
+    this.lookedAt = this.clock();
+    this.patience.woke(this.lookedAt);
+  }
+
+  /**
+   * Stays while it pays.
+   * @param talk see `isTalk`
+   * @param transfer the last burst is of one
+   */
+  protected finish(talk: boolean, transfer: boolean): void {
+    const { patience } = this;
+    if (transfer) this.gather();
+    else if (patience.waitMs > 0 && talk) this.stay();
     patience.left(this.lookedAt);
     this.arm();
   }
@@ -239,11 +256,26 @@ export class Pump {
     if (n === GONE) this.lose(lane);
     if (n <= 0) return 0;
     lane.most = this.lengths[n - 1]! > LARGE ? LARGE_BURST : MAX_BURST;
-    this.burst(lane, n);
-    const done = this.clock();
-    this.latency.note(done - this.lookedAt, n);
-    this.lookedAt = done;
+    this.account(this.sort(lane, n));
     return n;
+  }
+
+  /** So many packets have been moved since the clock was last read. */
+  protected account(packets: number): void {
+    const done = this.clock();
+    this.latency.note(done - this.lookedAt, packets);
+    this.lookedAt = done;
+  }
+
+  /** A burst has been read. @returns how many of it have been moved */
+  protected sort(lane: Lane, n: number): number {
+    this.burst(lane, this.slots, this.lengths, n);
+    return n;
+  }
+
+  /** Moves what waits elsewhere than at a device. @returns packets */
+  protected takeElse(): number {
+    return 0;
   }
 
   /** Whether the last burst is of one conversation, not of a transfer or of many: the next packet is worth waiting for. */
@@ -265,6 +297,7 @@ export class Pump {
         if (n > 0) any = true;
         if (n === most) full = true;
       }
+      if (this.takeElse() > 0) any = true;
       if (!any) return;
     }
   }
@@ -282,22 +315,27 @@ export class Pump {
         since = this.lookedAt;
         patience.met(since);
       }
+      if (this.takeElse() > 0) {
+        since = this.lookedAt;
+        patience.met(since);
+      }
       const now = this.clock();
       this.lookedAt = now;
       if (!patience.goesOn(since, now) || now - began > TURN_MS) return;
     }
   }
 
-  private burst(lane: Lane, n: number): void {
-    const { translator: t, slab, slots, lengths, tap } = this;
+  /** Translates the packets at `offsets`, and sends what comes of them. */
+  protected burst(lane: Lane, offsets: Int32Array, lengths: Int32Array, n: number): void {
+    const { translator: t, slab, tap } = this;
     this.moved = true;
-    if (tap !== null) tap.received(lane, slab, slots, lengths, n);
+    if (tap !== null) tap.received(lane, slab, offsets, lengths, n);
     t.begin();
     t.advance(this.clock());
-    if (lane.network >= 0) t.prefetch(slots, n, lane.network);
-    if (lane.natAddresses.length > 0) t.prefetch(slots, n, -1);
+    if (lane.network >= 0) t.prefetch(offsets, n, lane.network);
+    if (lane.natAddresses.length > 0) t.prefetch(offsets, n, -1);
     for (let i = 0; i < n; i++) {
-      const ip = slots[i]!;
+      const ip = offsets[i]!;
       // The kernel's own IPv6 chatter, where it has some.
       if (slab[ip]! >>> 4 !== 4) {
         t.drops.add(NOT_IPV4);
@@ -316,7 +354,7 @@ export class Pump {
   }
 
   /** Whether a packet is for a NAT address of the network that it came from. */
-  private isReturn(lane: Lane, ip: number): boolean {
+  protected isReturn(lane: Lane, ip: number): boolean {
     const { natAddresses } = lane;
     if (natAddresses.length === 0) return false;
     const destination = ipv4.destination(this.slab, ip);
@@ -325,7 +363,7 @@ export class Pump {
   }
 
   /** Whether a packet of a provider's network is for the gateway's own probes. */
-  private isForProbes(lane: Lane, ip: number): boolean {
+  protected isForProbes(lane: Lane, ip: number): boolean {
     if (lane.natAddresses.length === 0 || lane.probes === null) return false;
     return ipv4.destination(this.slab, ip) === PROBE_ADDRESS;
   }
@@ -404,7 +442,7 @@ export class Pump {
   }
 
   /** Lets time go on without packets. */
-  private tick(): void {
+  protected tick(): void {
     const { translator: t } = this;
     t.begin();
     const done = t.advance(this.clock());
@@ -422,7 +460,12 @@ export class Pump {
   private wantedMs(): number {
     const { translator: t } = this;
     if (t.core.pending.wheel.count > 0) return FINE_MS;
-    return t.flows.count > 0 || t.fragments.waiting > 0 ? COARSE_MS : 0;
+    return t.flows.count > 0 || this.fragmentsWaiting > 0 ? COARSE_MS : 0;
+  }
+
+  /** Fragments that wait for the first one of their datagram. */
+  get fragmentsWaiting(): number {
+    return this.translator.fragments.waiting;
   }
 
   /** Makes the timer as quick as it has to be; it is slowed down by its own calls only, not burst by burst. */
@@ -434,8 +477,8 @@ export class Pump {
 
   private slowDown(): void {
     let wanted = this.wantedMs();
-    const { fragments, flows } = this.translator;
-    if (wanted === COARSE_MS && !this.moved && fragments.waiting === 0) {
+    const { flows } = this.translator;
+    if (wanted === COARSE_MS && !this.moved && this.fragmentsWaiting === 0) {
       wanted = Math.max(COARSE_MS, Math.ceil(flows.wheel.soonestMs - this.clock()));
     }
     this.moved = false;
