@@ -1,7 +1,7 @@
 // Bundles the command: dist/src/cli/main.js and what it loads become one file in dist/bin, with a launcher and V8's code
 // cache beside it. Of a hundred modules, Node takes some 0.3 ms each to find, read and link; compiling what a run needs
 // takes 15 ms more. What a subcommand loads when it is called is evaluated then. Of npm's packages only the one that every
-// start needs comes in, with its licence. Runs after the compiler.
+// start needs comes in, with its licence. Where a worker's thread begins is a file of its own. Runs after the compiler.
 import { copyFileSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -14,7 +14,10 @@ const outside = Object.keys({ ...dependencies, ...optionalDependencies }).filter
 const outdir = path.join(root, 'dist', 'bin');
 rmSync(outdir, { recursive: true, force: true });
 await build({
-  entryPoints: { command: path.join(root, 'dist', 'src', 'cli', 'main.js') },
+  entryPoints: {
+    command: path.join(root, 'dist', 'src', 'cli', 'main.js'),
+    'packet-worker': path.join(root, 'dist', 'src', 'gateway', 'workers', 'packet-worker.js'),
+  },
   outdir,
   outExtension: { '.js': '.cjs' },
   bundle: true,

@@ -120,6 +120,10 @@ export function statusText(s: GatewayStatus, before?: Before<GatewayStatus>): st
     `flows ${s.flows.live} live (${s.flows.tcp} TCP and ${s.flows.udp} UDP opened, ${s.flows.closed} closed, ${s.flows.expired} expired${evicted(s)}); ` +
       `headers ${s.headers.inserted} inserted, ${s.headers.resent} resent, ${s.headers.waiting} waiting`,
   );
+  if (s.workers > 1) {
+    const { packets, lost } = s.handedOver;
+    parts.push(`workers ${s.workers}, packets from one to another ${packets}, lost ${lost}`);
+  }
   const drops = Object.entries(s.drops);
   if (drops.length > 0) parts.push(`drops ${drops.map(([reason, n]) => `${reason} ${n}`).join(', ')}`);
   if (s.lost > 0) parts.push(`lost ${s.lost} packets that no interface took`);

@@ -24,6 +24,7 @@ const NAMESPACE = /^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,79}$/;
 /** What every IPv4 host takes (RFC 791) and what the total length can tell. */
 const MIN_MTU = 576;
 const MAX_MTU = 65535;
+const MAX_WORKERS = 32;
 
 /** The interface of each network: as written, else `cv-NAME` cut to what fits, numbered where two would be one. */
 function deviceNames(shapes: AttachmentShapes): Map<string, string> {
@@ -140,7 +141,7 @@ export function resolveGateway(
   checkHosts(shapes, model, findings);
   checkNames(shapes, findings);
   checkNamespaces(shapes, model, findings);
-  const { metricsPort = null, socket = null, offload, natPortsWarningPercent } = gateway;
+  const { metricsPort = null, socket = null, offload, workers, natPortsWarningPercent } = gateway;
   if (metricsPort !== null && !(Number.isInteger(metricsPort) && metricsPort >= 0 && metricsPort <= 65535)) {
     const what = `metricsPort is ${String(metricsPort)}; it must be a whole number, 0 to 65535`;
     findings.error('SETTING_RANGE', what, ['gateway', 'metricsPort']);
@@ -148,6 +149,10 @@ export function resolveGateway(
   if (!(Number.isInteger(natPortsWarningPercent) && natPortsWarningPercent >= 0 && natPortsWarningPercent <= 100)) {
     const what = `natPortsWarningPercent is ${String(natPortsWarningPercent)}; it must be a whole number, 0 to 100`;
     findings.error('SETTING_RANGE', what, ['gateway', 'natPortsWarningPercent']);
+  }
+  if (!(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS)) {
+    const what = `workers is ${String(workers)}; it must be a whole number, 1 to ${String(MAX_WORKERS)}`;
+    findings.error('SETTING_RANGE', what, ['gateway', 'workers']);
   }
   // The kernel keeps 108 octets for a socket's path, the final zero included.
   if (socket !== null && (socket === '' || Buffer.byteLength(socket) > 107)) {
@@ -165,5 +170,5 @@ export function resolveGateway(
       },
     ]),
   );
-  return { metricsPort, socket, offload, natPortsWarningPercent, networks };
+  return { metricsPort, socket, offload, workers, natPortsWarningPercent, networks };
 }

@@ -30,7 +30,7 @@ export function parseLab(text: string, file: string): LabConfig {
   if (shape === null) throw new ConfigError(file, findings.errors);
   const model = resolveModel(shape, findings);
   checkModel(model, asWritten(shape, findings));
-  for (const { message, path } of checkTranslation(shape.translation)) {
+  for (const { message, path } of checkTranslation(shape.translation, shape.gateway.workers)) {
     findings.error('SETTING_RANGE', message, ['translation', ...path]);
   }
   const gateway = resolveGateway(shape.gateway, shape.virtualNetworks, model, findings);

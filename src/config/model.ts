@@ -49,6 +49,8 @@ export interface GatewaySettings {
   /** Path of the control socket; null: beside the state file. */
   readonly socket: string | null;
   readonly offload: boolean;
+  /** Threads that move packets, 1 to 32. */
+  readonly workers: number;
   /** Use of the NAT ports towards a backend that is warned of, in percent; 0: no warning. */
   readonly natPortsWarningPercent: number;
   /** By the network's name. */

@@ -93,6 +93,7 @@ const gateway = z.strictObject({
   metricsPort: whole(0, 65535, 'Port on 127.0.0.1 for /metrics and /healthz; 0: any free one.').optional(),
   socket: z.string().optional().meta({ description: 'Path of the control socket.' }),
   offload: z.boolean().default(true).meta({ description: 'Checksum and segmentation offload of the TUN devices.' }),
+  workers: whole(1, 32, 'Threads that move packets; 1: the one that does all the rest too.').default(1),
   natPortsWarningPercent: whole(
     0,
     100,

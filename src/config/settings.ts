@@ -20,8 +20,11 @@ function range(problems: SettingProblem[], path: PropertyPath, value: number, mi
   problems.push({ message, path });
 }
 
-/** Paths start at the `translation` section. */
-export function checkTranslation(shape: TranslationShape): SettingProblem[] {
+/**
+ * Paths start at the `translation` section.
+ * @param workers of the gateway: each has its share of ports and flows
+ */
+export function checkTranslation(shape: TranslationShape, workers: number): SettingProblem[] {
   const problems: SettingProblem[] = [];
   const { first, count } = shape.natPorts;
   range(problems, ['natPorts', 'first'], first, 1, 65535);
@@ -43,6 +46,13 @@ export function checkTranslation(shape: TranslationShape): SettingProblem[] {
   }
   range(problems, ['maxFlows'], shape.maxFlows, 1, MAX_FLOWS);
   range(problems, ['seed'], shape.seed, 0, MAX_SEED);
+  const shared = (path: PropertyPath, value: number): void => {
+    if (value < 1 || value >= workers) return;
+    const message = `${String(path.at(-1))} is ${String(value)}; ${String(workers)} workers share it: at least one for each`;
+    problems.push({ message, path });
+  };
+  shared(['natPorts', 'count'], count);
+  shared(['maxFlows'], shape.maxFlows);
   return problems;
 }
 

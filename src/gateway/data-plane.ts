@@ -3,6 +3,7 @@
  * the packets may be moved in this thread (local-plane.ts) or in others.
  */
 import type { Offload } from '../device/device.js';
+import type { CulvertError } from '../errors.js';
 import type { Topology } from '../translate/topology.js';
 import type { FlowQuery, FlowReport } from './flow-report.js';
 import type { NetworkPlan } from './plan.js';
@@ -39,10 +40,16 @@ export interface PlaneEvents {
   lost(device: string): void;
   /** Time went on while there are flows, and once more when there are none. */
   tick(): void;
+  /** No packet moves any more. */
+  failed(error: CulvertError): void;
 }
+
+export const NO_EVENTS: PlaneEvents = { lost: () => undefined, tick: () => undefined, failed: () => undefined };
 
 /** Networks are told by name. */
 export interface DataPlane {
+  /** Who is told; nobody at first. */
+  events: PlaneEvents;
   /** Opens the interface of a network and begins to read it; its packets are for nobody yet. @throws CulvertError TUN_*, IP_* */
   attach(plan: NetworkPlan, offload: boolean): AttachedDevice;
   detach(network: string): void;
@@ -67,7 +74,7 @@ export interface DataPlane {
   /** Whether a service's rule for a protocol and port opens new flows to a backend; true where there is none. */
   takesFlows(service: string, protocol: number, frontendPort: number, backend: number): boolean;
 
-  readonly liveFlows: number;
+  liveFlows(): number;
   /** As `backendPortUse`. */
   portUse(from: number): BackendPortUse[];
   report(): PlaneReport;
@@ -81,4 +88,6 @@ export interface DataPlane {
 
   /** No packet moves any more; interfaces stay until they are detached. */
   close(): void;
+  /** After that: nothing of it is left. */
+  end(): Promise<void>;
 }

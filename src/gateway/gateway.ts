@@ -9,20 +9,18 @@ import path from 'node:path';
 import { type LabCapacity, labCapacity } from '../config/capacity.js';
 import { type LabConfig, loadLab } from '../config/index.js';
 import { CulvertError } from '../errors.js';
-import { optionsOf } from '../replay/settings.js';
 import { Attachments } from './attachments.js';
 import { ControlServer } from './control-server.js';
-import type { DataPlane } from './data-plane.js';
+import { type DataPlane, NO_EVENTS } from './data-plane.js';
 import type { FlowQuery, FlowReport } from './flow-report.js';
-import { LocalPlane } from './local-plane.js';
 import type { Log } from './log.js';
 import { notices } from './log.js';
 import { type Machine, thisMachine } from './machine.js';
 import { MetricsServer } from './metrics.js';
 import { type NetworkPlan, planNetworks } from './plan.js';
 import { type BackendPortUse, PortWatch } from './port-use.js';
+import { openPlane } from './open-plane.js';
 import { Prober } from './probes/prober.js';
-import { Pump } from './pump.js';
 import { labName, runDirectory, RunState } from './run-state.js';
 import { type GatewayStatus, type Reloads, reportStatus } from './status.js';
 import { formatAddress } from '../wire/address.js';
@@ -53,6 +51,7 @@ export class Gateway {
   /** The lab that runs. */
   lab: LabConfig;
   readonly plane: DataPlane;
+  private readonly workers: number;
   readonly prober: Prober;
   private readonly options: GatewayOptions;
   private readonly log: Log;
@@ -66,22 +65,26 @@ export class Gateway {
   private stopping: Promise<void> | null = null;
   private nextLook: NodeJS.Timeout | null = null;
 
-  private constructor(options: GatewayOptions, lab: LabConfig, state: RunState) {
+  private constructor(options: GatewayOptions, lab: LabConfig, state: RunState, plane: DataPlane) {
     this.options = options;
     this.log = options.log;
     this.lab = lab;
     this.state = state;
     this.name = state.name;
-    const machine = options.machine ?? thisMachine;
-    const pump = new Pump(lab.topology, optionsOf(lab.settings), (port) => {
-      this.lost(port.device.name);
-    });
-    this.plane = new LocalPlane(pump, (plan, offload) => machine.openDevice(plan, offload), {
+    this.plane = plane;
+    this.workers = lab.gateway.workers;
+    plane.events = {
+      lost: (device) => {
+        this.fail('GATEWAY_DEVICE_LOST', `the interface ${device} was removed while the gateway used it`);
+      },
       tick: () => {
         this.watch(false);
       },
-    });
-    this.attachments = new Attachments(machine, state, options.log, this.plane);
+      failed: (error) => {
+        this.fail(error.code, error.message);
+      },
+    };
+    this.attachments = new Attachments(options.machine ?? thisMachine, state, options.log, plane);
     this.portWatch = new PortWatch(options.log);
     this.prober = new Prober(this.plane, options.log);
   }
@@ -101,7 +104,8 @@ export class Gateway {
     const state = RunState.claim(options.runDirectory ?? runDirectory(), labName(file), file, options.folder);
     let gateway: Gateway | null = null;
     try {
-      gateway = new Gateway(options, lab, state);
+      const plane = await openPlane(lab, options.machine ?? thisMachine);
+      gateway = new Gateway(options, lab, state, plane);
       await gateway.open(plans);
       return gateway;
     } catch (error) {
@@ -241,7 +245,9 @@ export class Gateway {
     if (JSON.stringify(lab.settings) !== JSON.stringify(this.lab.settings)) {
       this.log.warn("changes in 'translation' but those of natPorts wait for the next start");
     }
-    if (lab.gateway.offload !== this.lab.gateway.offload || lab.gateway.metricsPort !== this.lab.gateway.metricsPort) {
+    const { offload, metricsPort, workers } = this.lab.gateway;
+    const next = lab.gateway;
+    if (next.offload !== offload || next.metricsPort !== metricsPort || next.workers !== workers) {
       this.log.warn("changes in 'gateway' wait for the next start");
     }
     this.prober.follow(lab.model, true);
@@ -306,7 +312,7 @@ export class Gateway {
     }
     const { natPortsWarningPercent } = this.lab.gateway;
     const usesFrom = (percent: number): BackendPortUse[] => plane.portUse(percent);
-    this.portWatch.look(usesFrom, performance.now(), natPortsWarningPercent, force || plane.liveFlows === 0);
+    this.portWatch.look(usesFrom, performance.now(), natPortsWarningPercent, force || plane.liveFlows() === 0);
     if (!this.portWatch.warns || this.nextLook !== null || this.stopping !== null) return;
     // The plane tells of no time once no flow is left, but ports rest on, and the warning has to end.
     this.nextLook = setTimeout(() => {
@@ -315,12 +321,9 @@ export class Gateway {
     }, WARNED_LOOK_MS).unref();
   }
 
-  private lost(device: string): void {
-    const error = new CulvertError(
-      'GATEWAY_DEVICE_LOST',
-      `the interface ${device} was removed while the gateway used it: the gateway ends`,
-    );
-    this.log.error(error.message, { code: error.code });
+  private fail(code: string, what: string): void {
+    const error = new CulvertError(code, `${what}: the gateway ends`);
+    this.log.error(error.message, { code });
     this.options.onFailure?.(error);
   }
 
@@ -337,6 +340,8 @@ export class Gateway {
     await this.control?.close();
     await this.metrics?.close();
     this.attachments.closeAll();
+    this.plane.events = NO_EVENTS;
+    await this.plane.end();
     this.state.release();
     this.log.info('stopped', { lab: this.name });
   }
@@ -353,6 +358,7 @@ export class Gateway {
       reloads: this.reloads,
       portWatch: this.portWatch,
       metricsPort: this.metrics?.port ?? null,
+      workers: this.workers,
     });
   }
 

@@ -2,7 +2,13 @@
 import type { PacketDevice } from '../device/device.js';
 import { CulvertError } from '../errors.js';
 import type { Topology } from '../translate/topology.js';
-import type { AttachedDevice, DataPlane, DrainedAddress, NatAddresses, PlaneEvents } from './data-plane.js';
+import {
+  type AttachedDevice,
+  type DataPlane,
+  type DrainedAddress,
+  type NatAddresses,
+  NO_EVENTS,
+} from './data-plane.js';
 import { type FlowQuery, type FlowReport, reportFlows } from './flow-report.js';
 import type { NetworkPlan } from './plan.js';
 import { type PlaneReport, reportPlane } from './plane-report.js';
@@ -13,28 +19,27 @@ import { Taps } from './tap/taps.js';
 
 export class LocalPlane implements DataPlane {
   readonly pump: Pump;
+  events = NO_EVENTS;
   private readonly openDevice: (plan: NetworkPlan, offload: boolean) => PacketDevice;
   private readonly ports = new Map<string, Port>();
   private readonly taps: Taps;
 
   /** @param pump one without devices, whose `onGone` is the caller's own */
-  constructor(
-    pump: Pump,
-    openDevice: (plan: NetworkPlan, offload: boolean) => PacketDevice,
-    events: Pick<PlaneEvents, 'tick'>,
-  ) {
+  constructor(pump: Pump, openDevice: (plan: NetworkPlan, offload: boolean) => PacketDevice) {
     this.pump = pump;
     this.openDevice = openDevice;
     this.taps = new Taps(pump, (port) => this.networkOf(port));
     pump.onTick = () => {
-      events.tick();
+      this.events.tick();
     };
   }
 
-  attach(plan: NetworkPlan, offload: boolean): AttachedDevice {
-    const device = this.openDevice(plan, offload);
-    this.ports.set(plan.name, this.pump.add(device, -1, new Int32Array(0)));
-    return device;
+  /** @param number as of Pump.add */
+  attach(plan: NetworkPlan, given: boolean, number = 0): AttachedDevice {
+    const device = this.openDevice(plan, given);
+    this.ports.set(plan.name, this.pump.add(device, -1, new Int32Array(0), number));
+    const { name, mtu, offload } = device;
+    return { name, mtu, offload };
   }
 
   detach(network: string): void {
@@ -107,7 +112,7 @@ export class LocalPlane implements DataPlane {
     return rule === undefined || tables.takesFlows(rule, backend | 0);
   }
 
-  get liveFlows(): number {
+  liveFlows(): number {
     return this.pump.translator.flows.count;
   }
 
@@ -139,6 +144,10 @@ export class LocalPlane implements DataPlane {
   close(): void {
     this.pump.close();
     this.taps.removeAll();
+  }
+
+  end(): Promise<void> {
+    return Promise.resolve();
   }
 
   private networkOf(port: Port): string {

@@ -214,6 +214,14 @@ function own(e: Exposition, s: GatewayStatus): void {
   e.counter('culvert_fragments_held_total', 'Fragments that waited for their first one.', [], one(s.fragmentsHeld));
   e.gauge('culvert_fragments_waiting', 'Fragments that wait for their first one.', [], one(s.fragmentsWaiting));
   probes(e, s);
+  e.gauge('culvert_workers', 'Threads that move packets.', [], one(s.workers));
+  e.counter(
+    'culvert_handed_over_total',
+    'Packets that came to one worker and went to the one that they belong to.',
+    [],
+    one(s.handedOver.packets),
+  );
+  e.counter('culvert_hand_over_lost_total', 'Packets that were lost between workers.', [], one(s.handedOver.lost));
   e.counter('culvert_reloads_total', 'Lab files taken while running.', [], one(s.reloads.count));
   e.gauge('culvert_lab_file_ok', '1 if the last lab file was taken.', [], one(s.reloads.mistakes.length === 0 ? 1 : 0));
   e.counter('culvert_cpu_seconds_total', 'Processor time of the gateway.', [], one(s.cpuSeconds));

@@ -99,6 +99,8 @@ export interface PlaneReport {
   readonly drops: Partial<Record<Reason, number>>;
   /** Packets that had no interface to go to. */
   readonly noDevice: number;
+  /** Packets that one worker gave to another, and those for which there was no room. */
+  readonly handedOver: { readonly packets: number; readonly lost: number };
   readonly taps: readonly TapStatus[];
 }
 
@@ -136,12 +138,13 @@ export function reportPlane(pump: Pump, ports: ReadonlyMap<string, Port>, taps: 
     },
     latency: pump.latency.status,
     headers: { inserted: c.headersInserted, resent: c.headersResent, waiting: t.core.pending.wheel.count },
-    fragmentsWaiting: t.fragments.waiting,
-    fragmentsHeld: c.fragmentsHeld,
-    evictions: { fragments: t.fragments.evicted, refusals: t.core.refusals.evicted },
+    fragmentsWaiting: pump.fragmentsWaiting,
+    fragmentsHeld: pump.fragmentsHeld,
+    evictions: { fragments: pump.fragmentsEvicted, refusals: t.core.refusals.evicted },
     icmpErrors: c.icmpErrors,
     drops: t.drops.toJSON(),
     noDevice: pump.noDevice,
+    handedOver: pump.handedOver,
     taps,
   };
 }

@@ -123,6 +123,10 @@ export class Pump {
   readonly latency = new Latency();
   /** Packets towards a network that has no device (any more). */
   noDevice = 0;
+  /** Packets that came from this pump's devices and are other pumps', and those that these had no room for. */
+  get handedOver(): { readonly packets: number; readonly lost: number } {
+    return { packets: 0, lost: 0 };
+  }
   /** Null while nobody looks on. */
   tap: PacketTap | null = null;
   /** Told when time went on while there are flows, and once more when there are none. */
@@ -466,6 +470,16 @@ export class Pump {
   /** Fragments that wait for the first one of their datagram. */
   get fragmentsWaiting(): number {
     return this.translator.fragments.waiting;
+  }
+
+  /** Those that have waited. */
+  get fragmentsHeld(): number {
+    return this.translator.counters.fragmentsHeld;
+  }
+
+  /** Datagrams that were forgotten before their time. */
+  get fragmentsEvicted(): number {
+    return this.translator.fragments.evicted;
   }
 
   /** Makes the timer as quick as it has to be; it is slowed down by its own calls only, not burst by burst. */

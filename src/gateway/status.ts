@@ -55,6 +55,10 @@ export interface GatewayStatus {
   readonly cpuSeconds: number;
   readonly residentOctets: number;
   readonly metricsPort: number | null;
+  /** Threads that move packets; one is the gateway's own. */
+  readonly workers: number;
+  /** Between workers: packets that went from one to another, and those that were lost on that way. */
+  readonly handedOver: PlaneReport['handedOver'];
   readonly networks: readonly NetworkStatus[];
   readonly services: readonly ServiceStatus[];
   /** By NAT address, backend and protocol, from the first flow on. */
@@ -91,6 +95,7 @@ export interface StatusSource {
   readonly reloads: Reloads;
   readonly portWatch: PortWatch;
   readonly metricsPort: number | null;
+  readonly workers: number;
 }
 
 const dotted = (address: number): string => formatAddress(address >>> 0);
@@ -108,6 +113,8 @@ export function reportStatus(source: StatusSource): GatewayStatus {
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     residentOctets: process.memoryUsage.rss(),
     metricsPort: source.metricsPort,
+    workers: source.workers,
+    handedOver: plane.handedOver,
     networks: plane.networks.map((network) => networkStatus(network, source.plans)),
     services: [...source.lab.model.privateLinkServices.values()].flatMap(({ name, proxy }) => {
       const link = plane.links.find((each) => each.name === name);
@@ -129,7 +136,7 @@ export function reportStatus(source: StatusSource): GatewayStatus {
     evictions,
     icmpErrors,
     drops,
-    lost: plane.networks.reduce((sum, { lost }) => sum + lost, plane.noDevice),
+    lost: plane.networks.reduce((sum, { lost }) => sum + lost, plane.noDevice + plane.handedOver.lost),
     reloads: { ...reloads },
     taps,
   };

@@ -10,7 +10,7 @@ export type Handle = number;
 
 /** See src/device/tun/native/addon.c. */
 export interface TunAddon {
-  open(name: string, vnet: boolean, multi: boolean, counters: Float64Array): Handle;
+  open(name: string, vnet: boolean, multi: boolean, exclusive: boolean, counters: Float64Array): Handle;
   close(handle: Handle): void;
   name(handle: Handle): string;
   /** TUNSETOFFLOAD. @returns 0 or a negative errno */

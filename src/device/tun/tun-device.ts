@@ -69,7 +69,7 @@ export class TunDevice implements PacketDevice {
    */
   static open(options: TunOptions = {}): TunDevice {
     checkOptions(options);
-    return set([TunDevice.openQueue(options, options.name ?? '', false)], options)[0]!;
+    return set([TunDevice.openQueue(options, options.name ?? '', false, false)], options)[0]!;
   }
 
   /**
@@ -84,7 +84,7 @@ export class TunDevice implements PacketDevice {
     const opened: TunDevice[] = [];
     try {
       for (let i = 0; i < queues; i++)
-        opened.push(TunDevice.openQueue(options, opened[0]?.name ?? options.name ?? '', true));
+        opened.push(TunDevice.openQueue(options, opened[0]?.name ?? options.name ?? '', true, false));
     } catch (error) {
       for (const device of opened) device.close();
       throw error;
@@ -92,13 +92,23 @@ export class TunDevice implements PacketDevice {
     return set(opened, options);
   }
 
-  private static openQueue(options: TunOptions, name: string, multi: boolean): TunDevice {
+  /**
+   * Opens one queue of an interface that has several, each with a thread of its own. All are opened before the interface
+   * is set up (`configureInterface`), since that may move it to where this thread does not find it.
+   * @param first makes the interface, which must not be there yet
+   */
+  static attachQueue(first: boolean, options: TunOptions & { readonly name: string }): TunDevice {
+    checkOptions(options);
+    return TunDevice.openQueue(options, options.name, true, first);
+  }
+
+  private static openQueue(options: TunOptions, name: string, multi: boolean, exclusive: boolean): TunDevice {
     const addon = loadAddon();
     const counts = new Float64Array(COUNTERS);
     const wanted = options.offload === true;
     let handle: Handle;
     try {
-      handle = addon.open(name, wanted, multi, counts);
+      handle = addon.open(name, wanted, multi, exclusive, counts);
     } catch (error) {
       throw openError(error, name);
     }

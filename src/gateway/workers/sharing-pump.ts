@@ -61,8 +61,20 @@ export class SharingPump extends Pump {
     this.rest();
   }
 
+  override get handedOver(): { readonly packets: number; readonly lost: number } {
+    return { packets: this.steering.handedOver, lost: this.steering.lost };
+  }
+
   override get fragmentsWaiting(): number {
     return super.fragmentsWaiting + this.steering.waiting;
+  }
+
+  override get fragmentsHeld(): number {
+    return super.fragmentsHeld + this.steering.kept;
+  }
+
+  override get fragmentsEvicted(): number {
+    return super.fragmentsEvicted + this.steering.evicted;
   }
 
   protected override serve(lane: Lane): void {

@@ -65,6 +65,8 @@ export class Steering {
   /** Packets handed to other workers, and those that found their ring full. */
   handedOver = 0;
   lost = 0;
+  /** Fragments that had to wait for the first of their datagram. */
+  kept = 0;
   /** Of the packet that `next` told of: the number of its port. */
   port = 0;
   private isFragment = false;
@@ -182,6 +184,11 @@ export class Steering {
     return this.held.count;
   }
 
+  /** Datagrams that were forgotten before their time. */
+  get evicted(): number {
+    return this.datagrams.evicted;
+  }
+
   /** Drops fragments that have waited too long. */
   expire(): void {
     const { clock, fragmentMs, drops } = this.options;
@@ -201,7 +208,8 @@ export class Steering {
     if (ipv4.fragmentOffset(b, ip) !== 0) {
       const entry = datagrams.find(port, source, destination, id, protocol, now);
       if (entry >= 0) return this.handOn(datagrams.cells[entry + VALUE]!, port, b, ip, end);
-      if (!this.held.hold(key, b, ip - VNET_HEADER, end, 0, now)) drops.add(FRAGMENT_LIMIT);
+      if (this.held.hold(key, b, ip - VNET_HEADER, end, 0, now)) this.kept++;
+      else drops.add(FRAGMENT_LIMIT);
       return false;
     }
     const found = ownerOf(side, b, ip, end, this.workers);

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { CulvertError } from '../../../src/errors.js';
 import { findSocket } from '../../../src/gateway/control-client.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
 import { LocalPlane } from '../../../src/gateway/local-plane.js';
@@ -62,6 +63,7 @@ export class GatewayBench {
   readonly machine = new ScriptedMachine();
   readonly logged: { readonly level: string; readonly message: string; readonly fields: LogFields }[] = [];
   gateway!: Gateway;
+  onFailure: (error: CulvertError) => void = () => undefined;
   private readonly folder = mkdtempSync(path.join(os.tmpdir(), 'culvert-gateway-'));
   private readonly file = path.join(this.folder, 'lab.yaml');
 
@@ -77,6 +79,9 @@ export class GatewayBench {
       log: { info: note('info'), warn: note('warn'), error: note('error') },
       runDirectory: path.join(this.folder, 'run'),
       machine: this.machine,
+      onFailure: (error) => {
+        this.onFailure(error);
+      },
     });
     return this;
   }

@@ -216,9 +216,9 @@ describe('gateway: a life', () => {
     assert.ok(passes('red', 1) && passes('blue', 1));
     assert.ok(reload(gateway, lab({ proxy: false })));
     assert.ok(passes('red', 1) && passes('red', 2), 'flows with the header that was go on');
-    assert.equal(gateway.plane.liveFlows, 3);
+    assert.equal(gateway.plane.liveFlows(), 3);
     assert.ok(reload(gateway, lab({ proxy: false, redStatus: 'Rejected' })));
-    assert.equal(gateway.plane.liveFlows, 1);
+    assert.equal(gateway.plane.liveFlows(), 1);
     assert.ok(!passes('red', 1) && !passes('red', 3));
     assert.ok(passes('blue', 1));
     assert.ok(reload(gateway, lab()));

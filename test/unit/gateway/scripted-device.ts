@@ -17,7 +17,7 @@ export class ScriptedDevice implements PacketDevice {
     full: 0,
   };
   /** Packets that were written, with the virtio-net header that each had. */
-  readonly written: { packet: Buffer; header: Buffer }[] = [];
+  readonly written: { packet: Buffer; header: Buffer }[];
   /** Every write call: how many packets it was offered. */
   readonly calls: number[] = [];
   /** Packets that writes still take. */
@@ -29,8 +29,10 @@ export class ScriptedDevice implements PacketDevice {
   private readonly waiting: { packet: Buffer; header: Buffer }[] = [];
   private callback: () => void = () => undefined;
 
-  constructor(name: string) {
+  /** @param written where packets go; queues of one interface have it in common */
+  constructor(name: string, written: ScriptedDevice['written'] = []) {
     this.name = name;
+    this.written = written;
   }
 
   /** Queues packets and tells that they wait, as the event loop would: again while some do. */

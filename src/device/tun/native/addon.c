@@ -139,23 +139,25 @@ static void on_environment_end(napi_async_cleanup_hook_handle handle, void *data
   napi_remove_async_cleanup_hook(handle);
 }
 
-/* open(name, vnet, multi, counters: Float64Array) -> handle; throws with the errno's name as code */
+/* open(name, vnet, multi, exclusive, counters: Float64Array) -> handle; throws with the errno's name as code */
 static napi_value js_open(napi_env env, napi_callback_info info) {
-  napi_value argv[4];
+  napi_value argv[5];
   struct instance *instance;
   char name[IFNAMSIZ + 1];
   size_t name_length;
   bool vnet;
   bool multi;
+  bool exclusive;
   napi_typedarray_type type;
   size_t length;
   void *counters;
-  if (!arguments(env, info, 4, argv, &instance) ||
+  if (!arguments(env, info, 5, argv, &instance) ||
       napi_get_value_string_utf8(env, argv[0], name, sizeof name, &name_length) != napi_ok ||
       napi_get_value_bool(env, argv[1], &vnet) != napi_ok || napi_get_value_bool(env, argv[2], &multi) != napi_ok ||
-      napi_get_typedarray_info(env, argv[3], &type, &length, &counters, NULL, NULL) != napi_ok ||
+      napi_get_value_bool(env, argv[3], &exclusive) != napi_ok ||
+      napi_get_typedarray_info(env, argv[4], &type, &length, &counters, NULL, NULL) != napi_ok ||
       type != napi_float64_array || length < COUNTERS)
-    return throw_type(env, "open(name, vnet, multi, counters)");
+    return throw_type(env, "open(name, vnet, multi, exclusive, counters)");
   if (name_length >= IFNAMSIZ) return throw_errno(env, "interface name", ENAMETOOLONG);
 
   size_t index = 0;
@@ -164,10 +166,10 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   struct entry *entry = &instance->entries[index];
 
   const char *step;
-  int failed = queue_open(&entry->queue, name, vnet, multi, &step);
+  int failed = queue_open(&entry->queue, name, vnet, multi, exclusive, &step);
   if (failed < 0) return throw_errno(env, step, -failed);
   entry->queue.counters = counters;
-  napi_create_reference(env, argv[3], 1, &entry->counters_ref);
+  napi_create_reference(env, argv[4], 1, &entry->counters_ref);
   entry->used = true;
   return number(env, (int)(entry->generation << INDEX_BITS | index));
 }

@@ -9,7 +9,7 @@
 
 static void count(struct queue *q, enum counter which, double by) { q->counters[which] += by; }
 
-int queue_open(struct queue *q, const char *name, bool vnet, bool multi, const char **step) {
+int queue_open(struct queue *q, const char *name, bool vnet, bool multi, bool exclusive, const char **step) {
   *step = "open /dev/net/tun";
   int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return -errno;
@@ -19,6 +19,7 @@ int queue_open(struct queue *q, const char *name, bool vnet, bool multi, const c
   request.ifr_flags = IFF_TUN | IFF_NO_PI;
   if (vnet) request.ifr_flags |= IFF_VNET_HDR;
   if (multi) request.ifr_flags |= IFF_MULTI_QUEUE;
+  if (exclusive) request.ifr_flags |= IFF_TUN_EXCL;
   strncpy(request.ifr_name, name, IFNAMSIZ - 1);
   *step = "TUNSETIFF";
   int failed = ioctl(fd, TUNSETIFF, &request);

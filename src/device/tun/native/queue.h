@@ -52,9 +52,10 @@ struct queue {
   double *counters;
 };
 
-/* Opens a queue of the interface `name` (empty: the kernel chooses), which is made if it is not there.
+/* Opens a queue of the interface `name` (empty: the kernel chooses), which is made if it is not there; with `exclusive`
+ * it must not be there.
  * Returns 0, or -errno with *step naming the call that failed. */
-int queue_open(struct queue *q, const char *name, bool vnet, bool multi, const char **step);
+int queue_open(struct queue *q, const char *name, bool vnet, bool multi, bool exclusive, const char **step);
 
 /* TUNSETOFFLOAD with TUN_F_* flags. Returns 0 or -errno. */
 int queue_offload(struct queue *q, unsigned flags);

@@ -38,7 +38,7 @@ describe('two threads', function () {
               assert.deepEqual([packet.readUInt32BE(28), steering.port], [seen, seen % 7]);
               if (length > 32) assert.equal(packet[length - 1], seen & 255);
             } catch (error) {
-              reject(error as Error);
+              reject(error instanceof Error ? error : new Error(String(error)));
             }
             seen++;
           }

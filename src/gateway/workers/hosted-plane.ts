@@ -1,0 +1,80 @@
+/** A worker's data plane: its share of the flows, and what it tells the control side unasked. */
+import type { PacketDevice } from '../../device/device.js';
+import { countOf } from '../../flow/share.js';
+import { DEFAULT_OPTIONS } from '../../translate/options.js';
+import type { Topology } from '../../translate/topology.js';
+import { LocalPlane } from '../local-plane.js';
+import type { NetworkPlan } from '../plan.js';
+import type { Asked, ThreadData, Told } from './plane-calls.js';
+import { SharingPump } from './sharing-pump.js';
+
+/** Time is told of no more often while there are flows: each time wakes all workers. */
+const TICK_MS = 1000;
+
+export interface Hosting {
+  readonly openQueue: (plan: NetworkPlan, offload: boolean, first: boolean) => PacketDevice;
+  readonly wake: (worker: number) => void;
+  readonly tell: (what: Told) => void;
+}
+
+export interface HostedPlane {
+  readonly plane: LocalPlane;
+  readonly pump: SharingPump;
+  readonly ask: (what: Asked, args: readonly unknown[]) => unknown;
+}
+
+/** A limited bandwidth is spread evenly: each worker polices its part by itself. */
+function shareOf(topology: Topology, workers: number): Topology {
+  const links = topology.links.map((link) =>
+    link.bitsPerSecond === undefined
+      ? link
+      : { ...link, bitsPerSecond: Math.max(1, Math.floor(link.bitsPerSecond / workers)) },
+  );
+  return { ...topology, links };
+}
+
+export function hostedPlane(data: ThreadData, { openQueue, wake, tell }: Hosting): HostedPlane {
+  const { index, workers, memory, topology, options } = data;
+  const share = { index, of: workers };
+  const maxFlows = countOf(0, options.maxFlows ?? DEFAULT_OPTIONS.maxFlows, share);
+  const pump = new SharingPump(
+    shareOf(topology, workers),
+    { ...options, share, maxFlows },
+    (port) => {
+      tell({ told: 'lost', device: port.device.name });
+    },
+    { index, workers, memory, wake },
+  );
+  const plane = new LocalPlane(pump, (plan, offload) => openQueue(plan, offload, index === 0));
+  let toldAt = -Infinity;
+  plane.events = {
+    ...plane.events,
+    tick: () => {
+      if (plane.liveFlows() > 0 && pump.now - toldAt < TICK_MS) return;
+      toldAt = pump.now;
+      tell({ told: 'tick' });
+    },
+  };
+  /** What needs more than the plane itself; the rest of it is asked as it is. */
+  const own: Partial<Record<Asked, (...args: never[]) => unknown>> = {
+    attach: (plan: NetworkPlan, offload: boolean, number: number) => {
+      const device = plane.attach(plan, offload, number);
+      plane.listen(plan.name, {
+        receive: (b, ip, end, partial) => {
+          tell({ told: 'own', network: plan.name, packet: Uint8Array.prototype.slice.call(b, ip, end), partial });
+          return true;
+        },
+      });
+      return device;
+    },
+    // What a message brings is no Buffer.
+    send: (network: string, packet: Uint8Array) => plane.send(network, Buffer.from(packet)),
+    apply: (next: Topology) => plane.apply(shareOf(next, workers)),
+  };
+  const others = plane as unknown as Record<Asked, (...args: readonly unknown[]) => unknown>;
+  const ask = (what: Asked, args: readonly unknown[]): unknown => {
+    const special = own[what];
+    return special === undefined ? others[what](...args) : special(...(args as never[]));
+  };
+  return { plane, pump, ask };
+}

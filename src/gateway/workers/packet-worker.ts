@@ -1,0 +1,41 @@
+/** Where a worker's thread begins: a data plane of its own, that the control side asks by messages. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { CulvertError } from '../../errors.js';
+import { openQueue } from '../machine.js';
+import { hostedPlane } from './hosted-plane.js';
+import type { ThreadChannel } from './packet-thread.js';
+import type { Answer, Asked, Call, Told } from './plane-calls.js';
+
+const { data, answers, answered } = workerData as ThreadChannel;
+const given = new Int32Array(answered);
+const tell = (what: Told): void => parentPort!.postMessage(what);
+
+const wake = (worker: number): void => data.wakers[worker]!.postMessage(0);
+const hosted = hostedPlane(data, { openQueue, wake, tell });
+for (const waker of data.wakers) {
+  waker?.on('message', () => {
+    hosted.pump.wake();
+  });
+}
+
+function answer(what: Asked, args: readonly unknown[]): Answer {
+  try {
+    return { value: hosted.ask(what, args) };
+  } catch (error) {
+    const code = error instanceof CulvertError ? error.code : null;
+    return { error: { code, message: error instanceof CulvertError ? error.message : String((error as Error).stack) } };
+  }
+}
+
+parentPort!.on('message', (call: Call) => {
+  if ('flows' in call) {
+    void hosted.plane.flows(call.flows).then((report) => {
+      tell({ told: 'flows', report });
+    });
+    return;
+  }
+  answers.postMessage(answer(call.ask, call.args));
+  Atomics.add(given, 0, 1);
+  Atomics.notify(given, 0);
+});
+tell({ told: 'ready' });

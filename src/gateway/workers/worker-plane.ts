@@ -1,0 +1,295 @@
+/**
+ * A data plane of several threads that share nothing but what they hand over.
+ *
+ * Theory of operation
+ * - Each worker has a queue of every interface, a translator with its own flow table, and its share of the NAT ports,
+ *   identifications, flows and bandwidths (hosted-plane.ts). Which packet is whose: owner.ts. How it gets there:
+ *   steering.ts.
+ * - This side, on the main thread, moves no packet. It asks all workers at a time and waits for their answers
+ *   (packet-thread.ts): a topology, the health of a backend or the end of flows holds with all of them when the call is
+ *   over. Between the first and the last worker's turn, a few milliseconds at most, new flows are opened by either.
+ * - Queues are opened by all workers before the interface is set up, since that may move it to another namespace.
+ * - Probes' packets are sent by the first worker; the answers come back here from whichever worker read them.
+ * - A NAT address has drained when it has with every worker.
+ * - A worker that dies takes its flows with it: the gateway ends.
+ */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { CulvertError } from '../../errors.js';
+import type { Reason } from '../../packet/verdict.js';
+import type { TranslatorOptions } from '../../translate/options.js';
+import type { Topology } from '../../translate/topology.js';
+import {
+  type AttachedDevice,
+  type DataPlane,
+  type DrainedAddress,
+  type NatAddresses,
+  NO_EVENTS,
+} from '../data-plane.js';
+import type { FlowQuery, FlowReport } from '../flow-report.js';
+import type { NetworkPlan } from '../plan.js';
+import type { PlaneReport } from '../plane-report.js';
+import type { BackendPortUse } from '../port-use.js';
+import type { OwnPackets } from '../pump.js';
+import { mergeFlows, mergePortUse, mergeReports } from './merge.js';
+import type { AnswerOf, ArgumentsOf, Asked, PacketThread, StartThread, Told } from './plane-calls.js';
+import { steeringMemory } from './steering.js';
+
+const NO_FLOW: Reason = 'no-flow';
+/** What workers tell within so long of one another is one tick. */
+const TICK_MS = 250;
+
+export class WorkerPlane implements DataPlane {
+  events = NO_EVENTS;
+  private readonly setUp: (plan: NetworkPlan) => void;
+  private threads: readonly PacketThread[] = [];
+  private attached = 0;
+  private readonly probes = new Map<string, OwnPackets>();
+  /** Packets for the probes' address that belong to no probe. */
+  private unwanted = 0;
+  private nextTick: NodeJS.Timeout | null = null;
+  /** Drained with some workers. */
+  private drained: readonly DrainedAddress[] = [];
+  /** Of the question for flows that is under way: its answers so far. */
+  private flowReports: FlowReport[] = [];
+  private onFlows: (() => void) | null = null;
+  private flowsBefore: Promise<unknown> = Promise.resolve();
+  private failure: CulvertError | null = null;
+  private onFailure: (error: CulvertError) => void = () => undefined;
+
+  private constructor(setUp: (plan: NetworkPlan) => void) {
+    this.setUp = setUp;
+  }
+
+  /**
+   * Starts the workers.
+   * @param setUp sets up the interface of which each worker has opened a queue
+   * @throws CulvertError WORKER_DIED
+   */
+  static async start(
+    workers: number,
+    topology: Topology,
+    options: Partial<TranslatorOptions>,
+    machine: { readonly startThread: StartThread; setUp(plan: NetworkPlan): void },
+  ): Promise<WorkerPlane> {
+    const plane = new WorkerPlane((plan) => {
+      machine.setUp(plan);
+    });
+    const memory = steeringMemory(workers);
+    const wakers = wakersOf(workers);
+    const starting = wakers.map((own, index) =>
+      machine.startThread(
+        { index, workers, memory, topology, options, wakers: own },
+        {
+          told: (what) => {
+            plane.told(what);
+          },
+          died: (error) => {
+            plane.fail(error);
+          },
+        },
+      ),
+    );
+    const started = await Promise.allSettled(starting);
+    plane.threads = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    const failed = started.find((each) => each.status === 'rejected');
+    if (failed === undefined) return plane;
+    await plane.end();
+    throw failed.reason;
+  }
+
+  attach(plan: NetworkPlan, offload: boolean): AttachedDevice {
+    const number = this.attached++;
+    const [first, ...others] = this.threads;
+    try {
+      // The first makes the interface.
+      const device = first!.ask('attach', plan, offload, number)();
+      settled(others.map((thread) => thread.ask('attach', plan, offload, number)));
+      this.setUp(plan);
+      return device;
+    } catch (error) {
+      this.detach(plan.name);
+      throw error;
+    }
+  }
+
+  detach(network: string): void {
+    this.probes.delete(network);
+    // The queues of a worker that has died are closed already.
+    if (this.failure === null) this.askAll('detach', network);
+  }
+
+  assign(network: string, consumer: boolean, natAddresses: Int32Array): void {
+    this.askAll('assign', network, consumer, natAddresses);
+  }
+
+  listen(network: string, probes: OwnPackets): void {
+    this.probes.set(network, probes);
+  }
+
+  send(network: string, packet: Buffer): void {
+    this.askFirst('send', network, packet);
+  }
+
+  apply(topology: Topology): number {
+    return this.sum('apply', topology);
+  }
+
+  endFlowsOn(address: number): number {
+    return this.sum('endFlowsOn', address);
+  }
+
+  natAddresses(): NatAddresses {
+    const all = this.askAll('natAddresses');
+    return { given: all[0]!.given, draining: [...new Set(all.flatMap(({ draining }) => draining))] };
+  }
+
+  settle(): DrainedAddress[] {
+    const left = [...this.drained, ...this.askAll('settle').flat()];
+    if (left.length === 0) return left;
+    const { draining } = this.natAddresses();
+    this.drained = left.filter(({ address }) => draining.includes(address));
+    const done = left.filter(({ address }) => !draining.includes(address));
+    return [...new Map(done.map((each) => [`${each.service} ${String(each.address)}`, each])).values()];
+  }
+
+  setHealth(probe: string, backend: number, up: boolean): void {
+    this.askAll('setHealth', probe, backend, up);
+  }
+
+  serves(backend: number): boolean {
+    return this.askFirst('serves', backend);
+  }
+
+  takesFlows(service: string, protocol: number, frontendPort: number, backend: number): boolean {
+    return this.askFirst('takesFlows', service, protocol, frontendPort, backend);
+  }
+
+  liveFlows(): number {
+    return this.sum('liveFlows');
+  }
+
+  portUse(from: number): BackendPortUse[] {
+    const high = mergePortUse(this.askAll('portUse', from));
+    // Workers leave out what is below; where one does not, all count.
+    if (high.length === 0 || from === 0) return high;
+    const named = new Set(high.map(nameOf));
+    return mergePortUse(this.askAll('portUse', 0)).filter((use) => named.has(nameOf(use)));
+  }
+
+  report(): PlaneReport {
+    const report = mergeReports(this.askAll('report'));
+    if (this.unwanted === 0) return report;
+    return { ...report, drops: { ...report.drops, [NO_FLOW]: (report.drops[NO_FLOW] ?? 0) + this.unwanted } };
+  }
+
+  /** One question at a time, since answers do not tell to which they belong. */
+  async flows(query: FlowQuery): Promise<FlowReport> {
+    const before = this.flowsBefore;
+    const answered = before.then(() => this.askFlows(query));
+    this.flowsBefore = answered.catch(() => undefined);
+    return answered;
+  }
+
+  tap(): () => void {
+    throw new CulvertError('CONTROL_REFUSED', "a tap sees the packets of one thread: set 'workers: 1' in 'gateway'");
+  }
+
+  close(): void {
+    if (this.failure === null) this.askAll('close');
+  }
+
+  async end(): Promise<void> {
+    if (this.nextTick !== null) clearTimeout(this.nextTick);
+    await Promise.all(this.threads.map((thread) => thread.end()));
+  }
+
+  private async askFlows(query: FlowQuery): Promise<FlowReport> {
+    this.flowReports = [];
+    await new Promise<void>((resolve, reject) => {
+      if (this.failure !== null) {
+        reject(this.failure);
+        return;
+      }
+      this.onFlows = resolve;
+      this.onFailure = reject;
+      for (const thread of this.threads) thread.askFlows(query);
+    });
+    return mergeFlows(this.flowReports, query);
+  }
+
+  private told(what: Told): void {
+    switch (what.told) {
+      case 'tick':
+        this.nextTick ??= setTimeout(() => {
+          this.nextTick = null;
+          this.events.tick();
+        }, TICK_MS).unref();
+        break;
+      case 'lost':
+        this.events.lost(what.device);
+        break;
+      case 'flows':
+        this.flowReports.push(what.report);
+        if (this.flowReports.length === this.threads.length) this.onFlows?.();
+        break;
+      case 'own': {
+        const { network, packet, partial } = what;
+        const b = Buffer.from(packet.buffer, packet.byteOffset, packet.length);
+        if (this.probes.get(network)?.receive(b, 0, b.length, partial) !== true) this.unwanted++;
+        break;
+      }
+      case 'ready':
+    }
+  }
+
+  private fail(error: CulvertError): void {
+    if (this.failure !== null) return;
+    this.failure = error;
+    this.onFailure(error);
+    this.events.failed(error);
+  }
+
+  private askFirst<A extends Asked>(what: A, ...args: ArgumentsOf<A>): AnswerOf<A> {
+    return this.threads[0]!.ask(what, ...args)();
+  }
+
+  private askAll<A extends Asked>(what: A, ...args: ArgumentsOf<A>): AnswerOf<A>[] {
+    return settled(this.threads.map((thread) => thread.ask(what, ...args)));
+  }
+
+  private sum(what: 'apply' | 'endFlowsOn' | 'liveFlows', ...args: ArgumentsOf<typeof what>): number {
+    return this.askAll(what, ...args).reduce((total, each) => total + each, 0);
+  }
+}
+
+const nameOf = ({ service, backend, protocol }: BackendPortUse): string => `${service} ${backend} ${protocol}`;
+
+/** Takes all answers, also behind one that is an error. @throws the first of these */
+function settled<T>(answers: readonly (() => T)[]): T[] {
+  const values: T[] = [];
+  const errors: unknown[] = [];
+  for (const answer of answers) {
+    try {
+      values.push(answer());
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+  return values;
+}
+
+/** A channel between each two workers. @returns by worker, then by the other */
+function wakersOf(workers: number): (MessagePort | null)[][] {
+  const ends: (MessagePort | null)[][] = Array.from({ length: workers }, () =>
+    Array.from({ length: workers }, () => null),
+  );
+  for (let i = 0; i < workers; i++) {
+    for (let j = 0; j < i; j++) {
+      const { port1, port2 } = new MessageChannel();
+      ends[i]![j] = port1;
+      ends[j]![i] = port2;
+    }
+  }
+  return ends;
+}
