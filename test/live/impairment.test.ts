@@ -45,6 +45,17 @@ describe('streams over bad lines, between real kernels', function () {
       if (!offload) assert.ok(tap.seen.longest <= mtu);
     });
 
+  for (const offload of [false, true])
+    it(`are right where 2 workers share the flows, offload ${offload ? 'on' : 'off'}`, async () => {
+      const it = await streamsOver({ mtu: 1500, offload, impairment: BAD, workers: 2 }, 40, 128 * KIB);
+      assert.ok(it.lines.lost > 0 && it.lines.reordered > 0);
+      assert.equal(it.lines.overflowed, 0);
+      for (const { translator, handedOver } of it.pumps) {
+        assert.ok(translator.counters.flowsTcp >= 8, 'each has its part');
+        assert.ok(handedOver.packets > 0 && handedOver.lost === 0);
+      }
+    });
+
   it('are right over late lines', async () => {
     await streamsOver({ mtu: 1500, offload: true, impairment: { ...BAD, delayMs: 2, jitterMs: 2 } }, 100, 32 * KIB);
   });

@@ -1,11 +1,16 @@
 /**
  * A private link between two kernels over bad lines: two network namespaces, a TUN device in each, an impaired line
- * before both, the gateway's pump between, and a tap on what the provider's kernel is given.
+ * before both, the gateway's pump between, and a tap on what the provider's kernel is given. With workers, each TUN device
+ * has a queue for each, impaired by itself, and a pump between the two.
  */
 import { ImpairedDevice } from '../../src/device/impair.js';
 import type { Impairment, LineCounters } from '../../src/device/impaired-line.js';
+import type { TunOptions } from '../../src/device/tun/options.js';
 import { TunDevice } from '../../src/device/tun/tun-device.js';
 import { Pump } from '../../src/gateway/pump.js';
+import { SharingPump } from '../../src/gateway/workers/sharing-pump.js';
+import { steeringMemory } from '../../src/gateway/workers/steering.js';
+import type { Topology } from '../../src/translate/topology.js';
 import * as ipv4 from '../../src/wire/ipv4.js';
 import { get32 } from '../../src/wire/octets.js';
 import * as tcp from '../../src/wire/tcp.js';
@@ -32,42 +37,44 @@ export interface LinkOptions {
   readonly headersLost?: number;
   /** net.ipv4.tcp_syncookies of the provider's kernel: 2 is always. */
   readonly synCookies?: 0 | 1 | 2;
+  /** 1 when left out. */
+  readonly workers?: number;
 }
 
 export class ImpairedLink {
-  readonly pump: Pump;
-  readonly tap: HeaderTap;
+  readonly pumps: readonly Pump[];
+  readonly taps: readonly HeaderTap[];
   readonly serverFaults: string[] = [];
   /** Headers lost on purpose. */
   headersLost = 0;
-  private readonly consumer: ImpairedDevice;
-  private readonly provider: ImpairedDevice;
+  private readonly consumers: readonly ImpairedDevice[];
+  private readonly providers: readonly ImpairedDevice[];
   private readonly spaces = new Namespaces();
   private readonly red: string;
   private readonly blue: string;
 
   private constructor(options: LinkOptions) {
-    const { mtu, offload, seed, impairment } = options;
+    const { mtu, offload, seed, impairment, workers = 1 } = options;
     this.red = this.spaces.add();
     this.blue = this.spaces.add();
-    const taken: (TunDevice | ImpairedDevice)[] = [];
+    const taken: TunDevice[] = [];
+    const open = (tun: TunOptions): TunDevice[] => {
+      const shared = { mtu, offload, queueLength: 20_000, ...tun };
+      const queues = workers === 1 ? [TunDevice.open(shared)] : TunDevice.openQueues(workers, shared);
+      taken.push(...queues);
+      return queues;
+    };
     try {
-      const red = TunDevice.open({ netns: this.red, mtu, offload, addresses: [`${CLIENT}/24`], queueLength: 20_000 });
-      taken.push(red);
-      const blue = TunDevice.open({
-        netns: this.blue,
-        mtu,
-        offload,
-        addresses: [`${BACKEND}/24`],
-        routes: ['10.200.0.0/16'],
-        queueLength: 20_000,
-      });
-      taken.push(blue);
-      this.tap = new HeaderTap(blue, AZURE_HEADER);
+      const reds = open({ netns: this.red, addresses: [`${CLIENT}/24`] });
+      const blues = open({ netns: this.blue, addresses: [`${BACKEND}/24`], routes: ['10.200.0.0/16'] });
+      this.taps = blues.map((blue) => new HeaderTap(blue, AZURE_HEADER));
       const roomy = { limit: 20_000, ...impairment };
       const lose = this.loser(options.headersLost ?? 0);
-      this.consumer = new ImpairedDevice(red, { seed, read: roomy, write: roomy });
-      this.provider = new ImpairedDevice(this.tap, { seed: seed + 1, read: roomy, write: { ...roomy, lose } });
+      this.consumers = reds.map((red, i) => new ImpairedDevice(red, { seed: seed + 2 * i, read: roomy, write: roomy }));
+      this.providers = this.taps.map((tap, i) => {
+        const write = { ...roomy, lose };
+        return new ImpairedDevice(tap, { seed: seed + 1 + 2 * i, read: roomy, write });
+      });
     } catch (error) {
       for (const device of taken) device.close();
       this.spaces.remove();
@@ -80,9 +87,11 @@ export class ImpairedLink {
         endpoints: [endpoint({ address: address(ENDPOINT), linkId: LINK_ID })],
       }),
     );
-    this.pump = new Pump(lab, { maxFlows: 4096 }, () => undefined);
-    this.pump.add(this.consumer, 0, new Int32Array(0));
-    this.pump.add(this.provider, -1, Int32Array.of(address(NAT)));
+    this.pumps = workers === 1 ? [new Pump(lab, { maxFlows: 4096 }, () => undefined)] : sharingPumps(lab, workers);
+    this.pumps.forEach((pump, i) => {
+      pump.add(this.consumers[i]!, 0, new Int32Array(0), 0);
+      pump.add(this.providers[i]!, -1, Int32Array.of(address(NAT)), 1);
+    });
   }
 
   /** The server listens when it is there. */
@@ -107,13 +116,28 @@ export class ImpairedLink {
    * @param streams how many there were
    */
   faults(streams: number, ...reports: readonly StreamReport[]): string[] {
-    const { tap, serverFaults } = this;
-    const found = [...reports.flatMap((report) => report.faults), ...serverFaults, ...tap.faults];
+    const { taps, serverFaults } = this;
+    const seen = taps.reduce((n, tap) => n + tap.streams.size, 0);
+    const withoutHeader = taps.reduce((n, tap) => n + tap.withoutHeader, 0);
+    const found = [
+      ...reports.flatMap((report) => report.faults),
+      ...serverFaults,
+      ...taps.flatMap((tap) => tap.faults),
+    ];
     const good = reports.reduce((n, report) => n + report.good, 0);
     if (good !== streams) found.push(`${good} streams of ${streams} were right`);
-    if (tap.streams.size !== streams) found.push(`the tap saw ${tap.streams.size} streams of ${streams}`);
-    if (tap.withoutHeader > 0) found.push(`${tap.withoutHeader} streams had no whole header`);
+    if (seen !== streams) found.push(`the taps saw ${seen} streams of ${streams}`);
+    if (withoutHeader > 0) found.push(`${withoutHeader} streams had no whole header`);
     return found;
+  }
+
+  /** The only pump, where there are no workers. */
+  get pump(): Pump {
+    return this.pumps[0]!;
+  }
+
+  get tap(): HeaderTap {
+    return this.taps[0]!;
   }
 
   /** Streams at once, each so many octets both ways. */
@@ -125,7 +149,7 @@ export class ImpairedLink {
 
   /** What became of the packets on both lines, in both directions. */
   get lines(): LineCounters {
-    const all = [this.consumer.lines, this.provider.lines].flatMap(({ read, write }) => [read, write]);
+    const all = [...this.consumers, ...this.providers].flatMap(({ lines: { read, write } }) => [read, write]);
     const sum = { ...all[0]! };
     for (const each of all.slice(1))
       for (const key of Object.keys(sum) as (keyof LineCounters)[]) sum[key] += each[key];
@@ -133,9 +157,8 @@ export class ImpairedLink {
   }
 
   down(): void {
-    this.pump.close();
-    this.consumer.close();
-    this.provider.close();
+    for (const pump of this.pumps) pump.close();
+    for (const device of [...this.consumers, ...this.providers]) device.close();
     this.spaces.remove();
   }
 
@@ -163,4 +186,17 @@ export class ImpairedLink {
       return true;
     };
   }
+}
+
+/** Workers' pumps, all in this thread. */
+function sharingPumps(lab: Topology, workers: number): SharingPump[] {
+  const memory = steeringMemory(workers);
+  const wake = (worker: number): void => {
+    setImmediate(() => pumps[worker]!.wake());
+  };
+  const pumps: SharingPump[] = Array.from({ length: workers }, (_, index) => {
+    const share = { index, of: workers };
+    return new SharingPump(lab, { maxFlows: 4096, share }, () => undefined, { index, workers, memory, wake });
+  });
+  return pumps;
 }

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import type { CulvertError } from '../../../../src/errors.js';
+import { thisMachine } from '../../../../src/gateway/machine.js';
+import type { PacketThread, StartThread } from '../../../../src/gateway/workers/plane-calls.js';
+import { WorkerPlane } from '../../../../src/gateway/workers/worker-plane.js';
+import { address, endpoint, link, rule, topology } from '../../../support/bench.js';
+
+const NAT = address('192.0.2.1') | 0;
+const BACKEND = address('10.1.0.4');
+
+/** Threads as a gateway has them, but that no interface is opened. */
+describe('a plane of real threads', function () {
+  this.timeout(30_000);
+  let plane: WorkerPlane;
+  const threads: PacketThread[] = [];
+  const failures: CulvertError[] = [];
+  const startThread: StartThread = async (data, events) => {
+    const thread = await thisMachine.startThread(data, events);
+    threads.push(thread);
+    return thread;
+  };
+
+  beforeEach(async () => {
+    failures.length = threads.length = 0;
+    const probe = { name: 'lb/up', noHealthyBackends: 'AllProbedDown' } as const;
+    const lab = topology(link({ rules: [rule({ probe })] }));
+    plane = await WorkerPlane.start(2, lab, { maxFlows: 1024 }, { startThread, setUp: () => undefined });
+    plane.events = { ...plane.events, failed: (error) => failures.push(error) };
+  });
+  afterEach(() => plane.end());
+
+  it('answers for all of them, at once', async () => {
+    assert.deepEqual(plane.natAddresses(), { given: [NAT], draining: [] });
+    assert.equal(plane.liveFlows(), 0);
+    assert.equal(plane.report().flows.most, 1024);
+    assert.deepEqual((await plane.flows({ top: 5 })).flows, []);
+    assert.ok(plane.takesFlows('link', 6, 0, BACKEND));
+    plane.setHealth('lb/up', BACKEND, false);
+    assert.ok(!plane.takesFlows('link', 6, 0, BACKEND) && !plane.serves(BACKEND));
+    for (const thread of threads) assert.equal(thread.ask('serves', BACKEND)(), false);
+    assert.equal(plane.apply(topology(link({ natAddresses: [NAT >>> 0, 7], endpoints: [endpoint()] }))), 0);
+    assert.deepEqual(plane.natAddresses().given, [NAT, 7]);
+    assert.deepEqual(failures, []);
+  });
+
+  it('takes what a worker throws for an answer, and goes on', () => {
+    assert.throws(() => plane.assign('nowhere', true, new Int32Array(0)), /worker 0: TypeError/);
+    assert.equal(plane.liveFlows(), 0);
+    assert.deepEqual(failures, []);
+  });
+
+  it('fails as a whole when a worker dies, and says which', async () => {
+    const failed = new Promise<void>((resolve) => {
+      plane.events = {
+        ...plane.events,
+        failed: (error) => {
+          failures.push(error);
+          resolve();
+        },
+      };
+    });
+    // What a worker cannot answer, and nobody catches.
+    threads[1]!.askFlows(null as never);
+    await failed;
+    assert.equal(failures[0]!.code, 'WORKER_DIED');
+    assert.match(failures[0]!.message, /^worker 1 ended: TypeError/);
+    assert.throws(() => plane.liveFlows(), { code: 'WORKER_DIED' });
+    await assert.rejects(plane.flows({ top: 1 }), { code: 'WORKER_DIED' });
+    plane.close();
+    plane.detach('anything');
+  });
+});
