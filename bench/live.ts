@@ -4,7 +4,8 @@
  *
  * Each repetition runs every row on every contender, one at a time, beginning with another contender each time, so that
  * what else the machine does meets all. A ratio is the median of the repetitions' ratios. `--baseline=FILE,FILE` puts
- * other builds of Culvert (their `dist/bin/culvert.cjs`) among the contenders.
+ * other builds of Culvert (their `dist/bin/culvert.cjs`) among the contenders,
+ * `--workers=N` Culvert with so many workers, as `workersN`.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -23,9 +24,15 @@ const QUIET_SHARE = 0.1;
 const nodeOptions = textOption('node-options', '').split(' ').filter(Boolean);
 const culvert = textOption('culvert', fileURLToPath(new URL('../bin/culvert.cjs', import.meta.url)));
 const baselines = textOption('baseline', '').split(',').filter(Boolean);
+const workers = option('workers', 1);
 const gateways: Gateway[] = [
-  { name: 'culvert', command: [...nodeOptions, culvert] },
-  ...baselines.map((main, i) => ({ name: `baseline${i === 0 ? '' : String(i + 1)}`, command: [...nodeOptions, main] })),
+  { name: 'culvert', command: [...nodeOptions, culvert], workers: 1 },
+  ...(workers > 1 ? [{ name: `workers${String(workers)}`, command: [...nodeOptions, culvert], workers }] : []),
+  ...baselines.map((main, i) => ({
+    name: `baseline${i === 0 ? '' : String(i + 1)}`,
+    command: [...nodeOptions, main],
+    workers: 1,
+  })),
 ];
 const out = textOption('out', '');
 

@@ -45,6 +45,8 @@ export interface Gateway {
   readonly name: string;
   /** Arguments of node: its own options, and the program. */
   readonly command: readonly string[];
+  /** Threads that move packets. */
+  readonly workers: number;
 }
 
 const nftRules = `
@@ -109,7 +111,7 @@ stream {
 `;
 
 /** Networks 10.(10+n).0.0/16 and 10.(200+n).0.0/16: clients tell gateways that stand side by side apart. */
-const lab = (client: string, server: string, n: number): string => `
+const lab = (client: string, server: string, n: number, workers: number): string => `
 virtualNetworks:
   consumer${n}:
     addressSpace: [10.${10 + n}.0.0/16]
@@ -143,6 +145,7 @@ privateLinkServices:
     autoApproval: ['*']
 privateEndpoints:
   web: { subnet: consumer${n}/default, address: 10.${10 + n}.0.9, privateLinkService: web, linkIdentifier: 1001 }
+${workers > 1 ? `gateway: { workers: ${String(workers)} }` : ''}
 `;
 
 /** A process and those that it made. */
@@ -269,7 +272,7 @@ export class LiveTopology {
     return running;
   }
 
-  private async startGateway({ name, command }: Gateway, n: number): Promise<void> {
+  private async startGateway({ name, command, workers }: Gateway, n: number): Promise<void> {
     const file = path.join(this.folder, `${name}.yaml`);
     // A namespace takes one gateway's provider network: further ones have servers of their own, which are the same.
     const server = n === 0 ? this.server : this.spaces.add();
@@ -277,7 +280,7 @@ export class LiveTopology {
       ip('-n', server, 'link', 'set', 'lo', 'up');
       await this.startServers(server);
     }
-    writeFileSync(file, lab(this.client, server, n));
+    writeFileSync(file, lab(this.client, server, n, workers));
     const up = [...command, 'up', file, '--json', '--run-dir', this.folder];
     const gateway = this.run(this.middle, process.execPath, ...up);
     while (!(await gateway.line()).includes('"msg":"ready"')) continue;

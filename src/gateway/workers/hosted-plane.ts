@@ -8,7 +8,7 @@ import type { NetworkPlan } from '../plan.js';
 import type { Asked, ThreadData, Told } from './plane-calls.js';
 import { SharingPump } from './sharing-pump.js';
 
-/** Time is told of no more often while there are flows: each time wakes all workers. */
+/** Time is told of no more often: each time wakes all workers. */
 const TICK_MS = 1000;
 
 export interface Hosting {
@@ -47,12 +47,17 @@ export function hostedPlane(data: ThreadData, { openQueue, wake, tell }: Hosting
   );
   const plane = new LocalPlane(pump, (plan, offload) => openQueue(plan, offload, index === 0));
   let toldAt = -Infinity;
+  let telling: NodeJS.Timeout | null = null;
+  const tellTick = (): void => {
+    telling = null;
+    toldAt = pump.now;
+    tell({ told: 'tick' });
+  };
   plane.events = {
     ...plane.events,
     tick: () => {
-      if (plane.liveFlows() > 0 && pump.now - toldAt < TICK_MS) return;
-      toldAt = pump.now;
-      tell({ told: 'tick' });
+      // Late rather than not at all: the pump's next one may be minutes away.
+      telling ??= setTimeout(tellTick, Math.max(0, toldAt + TICK_MS - pump.now)).unref();
     },
   };
   /** What needs more than the plane itself; the rest of it is asked as it is. */

@@ -16,7 +16,7 @@ describe('a plane of real threads', function () {
   const failures: CulvertError[] = [];
   const startThread: StartThread = async (data, events) => {
     const thread = await thisMachine.startThread(data, events);
-    threads.push(thread);
+    threads[data.index] = thread;
     return thread;
   };
 
