@@ -95,6 +95,7 @@ class Passing {
       }
       if (!translated) continue;
       t.begin();
+      t.advance(0);
       t.prefetch(burst, BURST, 0);
       for (let k = 0; k < BURST; k++) verdicts |= t.fromConsumer(burst[k]!, burst[k]! + length, 0);
     }
@@ -134,35 +135,35 @@ function rates(flows: number): Rate[] {
   });
 }
 
-/** SYNs of new flows into an empty table, up to `flows`. */
-function opening(flows: number): {
-  perSecond: number;
-  longestMs: number;
-  tableOctetsPerFlow: number;
-  rssPerFlow: number;
-} {
-  const passing = new Lab(ROOM, flows);
+/**
+ * SYNs of new flows into an empty table, up to `flows`, in bursts.
+ * @param least nanoseconds of each burst, the least so far: a pause that is ours comes in every run, another's does not
+ */
+function opening(
+  flows: number,
+  least: Float64Array,
+): { perSecond: number; tableOctetsPerFlow: number; rssPerFlow: number } {
+  const passing = new Lab(BURST * ROOM, flows);
   const { t, room } = passing;
+  const burst = Int32Array.from({ length: BURST }, (_, k) => room + k * ROOM);
   const before = process.memoryUsage().rss;
-  let longest = 0;
-  let busy = 0n;
-  for (let f = 0; f < flows; f++) {
-    passing.putSyn(room, f);
-    t.begin();
+  let busy = 0;
+  let verdicts = 0;
+  for (let f = 0; f < flows; f += BURST) {
+    const n = Math.min(BURST, flows - f);
+    for (let k = 0; k < n; k++) passing.putSyn(burst[k]!, f + k);
     const from = process.hrtime.bigint();
-    const verdict = t.fromConsumer(room, room + HEADERS, 0);
-    const taken = process.hrtime.bigint() - from;
-    if (verdict !== 0) throw new Error(`flow ${String(f)}: verdict ${String(verdict)}`);
+    t.begin();
+    t.advance(0);
+    t.prefetch(burst, n, 0);
+    for (let k = 0; k < n; k++) verdicts |= t.fromConsumer(burst[k]!, burst[k]! + HEADERS, 0);
+    const taken = Number(process.hrtime.bigint() - from);
     busy += taken;
-    if (Number(taken) > longest) longest = Number(taken);
+    least[f / BURST] = Math.min(least[f / BURST]!, taken);
   }
+  if (verdicts !== 0) throw new Error(`verdicts ${String(verdicts)}`);
   const rss = process.memoryUsage().rss - before;
-  return {
-    perSecond: flows / (Number(busy) / 1e9),
-    longestMs: longest / 1e6,
-    tableOctetsPerFlow: t.flows.octets / flows,
-    rssPerFlow: rss / flows,
-  };
+  return { perSecond: flows / (busy / 1e9), tableOctetsPerFlow: t.flows.octets / flows, rssPerFlow: rss / flows };
 }
 
 /** All flows idle out together. */
@@ -205,7 +206,8 @@ function ports(): { first: number; last: number } {
 
 const repeat = <T>(make: () => T): T[] => Array.from({ length: runs }, make);
 // First of all: memory that earlier work gave back would pass for a flow's.
-const opened = repeat(() => opening(most));
+const leastNs = new Float64Array(Math.ceil(most / BURST)).fill(Infinity);
+const opened = repeat(() => opening(most, leastNs));
 const measured = FLOWS.filter((n) => n <= most).flatMap(rates);
 const expiring = Math.min(EXPIRING, most);
 const expired = repeat(() => expiry(expiring));
@@ -215,7 +217,7 @@ const result = {
   opening: {
     flows: most,
     perSecond: median(opened.map((o) => o.perSecond)),
-    longestMs: median(opened.map((o) => o.longestMs)),
+    longestMs: leastNs.reduce((a, b) => Math.max(a, b)) / 1e6,
     tableOctetsPerFlow: median(opened.map((o) => o.tableOctetsPerFlow)),
     rssPerFlow: opened[0]!.rssPerFlow,
   },
@@ -244,7 +246,7 @@ report(
       digits(m.controlNs),
     ]),
     [`new flows, up to ${grouped(most)}: millions a second`, digits(result.opening.perSecond / 1e6), '', ''],
-    ['new flows: longest call while tables grow, ms', digits(result.opening.longestMs), '', ''],
+    ['new flows: longest burst while tables grow, ms', digits(result.opening.longestMs), '', ''],
     ['tables: octets a flow', digits(result.opening.tableOctetsPerFlow), '', ''],
     ['resident memory: octets a flow', digits(result.opening.rssPerFlow), '', ''],
     ['ports of a pool, the first thousand: ns each', digits(result.ports.firstNs), '', ''],

@@ -216,20 +216,29 @@ export class FlowTable {
 
   /** A record with both tuples still to be filled in, or -1 when the table is full; then `link` it. */
   allocate(): number {
+    const r = this.records;
     let f = this.freeList;
+    let generation = 0;
     if (f >= 0) {
-      this.freeList = this.records[f * STRIDE + WHEEL_NEXT]!;
+      const at = f * STRIDE;
+      this.freeList = r[at + WHEEL_NEXT]!;
+      generation = r[at + GENERATION]!;
+      r.fill(0, at, at + STRIDE);
     } else {
       if (this.used === this.capacity) return -1;
-      f = this.used++;
+      f = this.used++; // all zero yet
     }
     const at = f * STRIDE;
-    const generation = this.records[at + GENERATION]!;
-    this.records.fill(0, at, at + STRIDE);
-    this.records[at + GENERATION] = generation + 1;
-    this.records[at + PENDING] = -1;
+    r[at + GENERATION] = generation + 1;
+    r[at + PENDING] = -1;
     this.count++;
     return f;
+  }
+
+  /** Goes on with what growth has left to do. */
+  settle(): void {
+    this.byConsumer.settle();
+    this.byProvider.settle();
   }
 
   /** Enters a filled record into both indexes. */

@@ -7,9 +7,11 @@
  * - Deleting shifts later entries of the cluster back, so there are no tombstones and no rebuilds.
  * - Growing never stops the world: at three quarters full a table of twice the size is added, and each insertion moves
  *   a few entries over. While both exist, probes go through the new table first, then the old one. An entry leaves the
- *   old table by ordinary deletion, so both stay valid at every step.
+ *   old table by ordinary deletion, so both stay valid at every step. Since probing two tables costs twice, `settle` moves
+ *   entries while none are inserted.
  */
 const SLOTS_MOVED_PER_INSERT = 16;
+const SLOTS_MOVED_PER_SETTLING = 64;
 
 export class HashIndex {
   private table: Int32Array;
@@ -98,7 +100,7 @@ export class HashIndex {
   }
 
   insert(hash: number, value: number): void {
-    if (this.old !== null) this.moveSome();
+    if (this.old !== null) this.moveSome(SLOTS_MOVED_PER_INSERT);
     else if (this.count >= (this.mask + 1) * 0.75) this.grow();
     place(this.table, this.mask, hash, value + 1);
     this.count++;
@@ -122,14 +124,19 @@ export class HashIndex {
     const capacity = (this.mask + 1) * 2;
     this.table = tableOf(capacity);
     this.mask = capacity - 1;
-    this.moveSome();
+    this.moveSome(SLOTS_MOVED_PER_INSERT);
   }
 
-  private moveSome(): void {
+  /** Goes on with a growth that is under way; some microseconds at most. */
+  settle(): void {
+    if (this.old !== null) this.moveSome(SLOTS_MOVED_PER_SETTLING);
+  }
+
+  private moveSome(slots: number): void {
     const old = this.old!;
     let i = this.movedTo;
     // A slot is looked at until it stays free: deleting may shift a later entry into it.
-    for (let n = 0; n < SLOTS_MOVED_PER_INSERT && this.oldCount > 0; n++) {
+    for (let n = 0; n < slots && this.oldCount > 0; n++) {
       const v = old[2 * i + 1]!;
       if (v === 0) {
         i = (i + 1) & this.oldMask;

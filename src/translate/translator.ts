@@ -149,6 +149,7 @@ export class Translator {
     const c = this.core;
     if (nowMs > c.now) c.now = nowMs;
     const { now, flows, pending } = c;
+    flows.settle();
     if (this.fragments.waiting > 0) {
       for (let n = this.fragments.expire(); n > 0; n--) c.drops.add(FRAGMENT_TIMEOUT);
     }

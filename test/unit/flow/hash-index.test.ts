@@ -43,14 +43,15 @@ describe('HashIndex', () => {
       fc.integer({ min: -2_147_483_648, max: 2_147_483_647 }),
       fc.constantFrom(7, 15, 15 + 16, 15 + 32, 31, 63, -1),
     );
-    const step = fc.record({ remove: fc.boolean(), hash, pick: fc.nat() });
+    const step = fc.record({ remove: fc.boolean(), settle: fc.boolean(), hash, pick: fc.nat() });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 400 }), fc.constantFrom(4, 8, 16), (steps, capacity) => {
         const index = new HashIndex(capacity);
         const model = new Model();
         const live: [number, number][] = [];
         let next = 0;
-        for (const { remove, hash: h, pick } of steps) {
+        for (const { remove, settle, hash: h, pick } of steps) {
+          if (settle) index.settle();
           if (remove && live.length > 0) {
             const [[oldHash, value]] = live.splice(pick % live.length, 1) as [[number, number]];
             index.remove(oldHash, value);
@@ -122,5 +123,14 @@ describe('HashIndex', () => {
     index.remove(5, 2);
     index.remove(13, 1);
     assert.deepEqual([index.count, index.first(5)], [1, 1]);
+  });
+
+  it('ends a growth though nothing more is inserted', () => {
+    const index = new HashIndex(1024);
+    for (let i = 0; i <= 768; i++) index.insert(Math.imul(i, 0x9e3779b1), i);
+    assert.equal(index.octets, (1024 + 2048) * 8, 'both tables');
+    for (let i = 0; i < (2 * 1024) / 64; i++) index.settle();
+    assert.equal(index.octets, 2048 * 8);
+    for (let i = 0; i <= 768; i++) assert.equal(index.first(Math.imul(i, 0x9e3779b1)), i);
   });
 });
