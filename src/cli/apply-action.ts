@@ -6,6 +6,8 @@ import type { ApiClient, Json } from '../client/api-client.js';
 import { planLab } from '../client/lab-plan.js';
 import type { LabPlan } from '../client/lab-plan.js';
 import { planTemplate } from '../client/template-plan.js';
+import { TypedText } from '../client/template/parameters.js';
+import { parametersOfFile } from '../client/template/parameters-file.js';
 import { isTemplate } from '../client/template/template.js';
 import type { Target } from '../client/template/template.js';
 import { readState } from '../client/state.js';
@@ -95,20 +97,12 @@ function targetOf({ subscription, resourceGroup = labGroup, location }: ApplyFla
 
 /** Those of the file, then those of the command line. */
 function parametersOf({ parameters, parameter }: ApplyFlags): Map<string, unknown> {
-  const given = new Map<string, unknown>();
-  if (parameters !== undefined) {
-    const file = jsonOf(readText(parameters)) as { parameters?: Record<string, { value?: unknown }> } | undefined;
-    if (file?.parameters === undefined) {
-      const what = 'it is no parameters file: JSON with {"parameters": {"NAME": {"value": ...}}}';
-      throw new CulvertError('TEMPLATE_PARAMETERS', `${parameters}: ${what}`);
-    }
-    for (const [name, { value }] of Object.entries(file.parameters)) given.set(name, value);
-  }
+  const given =
+    parameters === undefined ? new Map<string, unknown>() : parametersOfFile(jsonOf(readText(parameters)), parameters);
   for (const text of parameter) {
     const at = text.indexOf('=');
     if (at < 1) throw new UsageError(`--parameter is NAME=VALUE, not '${text}'`);
-    const value = text.slice(at + 1);
-    given.set(text.slice(0, at), jsonOf(value) ?? value);
+    given.set(text.slice(0, at), new TypedText(text.slice(at + 1)));
   }
   return given;
 }

@@ -162,5 +162,9 @@ describe('culvert export and culvert apply', function () {
     const wrong = await server.ask(...args, '--parameter', 'size=1');
     assert.equal(wrong.code, 5);
     assert.match(wrong.err, /^culvert: TEMPLATE_PARAMETER: parameters\.size: /);
+    const secret = file('secret.json', '{"parameters": {"natAddresses": {"reference": {"secretName": "s"}}}}');
+    const vault = await server.ask(...args, '--parameters', secret);
+    assert.equal(vault.code, 5);
+    assert.match(vault.err, /^culvert: TEMPLATE_PARAMETERS: \S+secret\.json: parameters\.natAddresses: no Key Vault/);
   });
 });

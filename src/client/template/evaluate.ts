@@ -3,6 +3,9 @@ import { isExpression, parseExpression, templateError, unescaped } from './expre
 import type { Expression } from './expression.js';
 import { CallError, functions } from './functions.js';
 import type { Value } from './functions.js';
+import { entryOf } from './json.js';
+import type { Json } from './json.js';
+import type { Work } from './work.js';
 
 const MAX_DEPTH = 64;
 /** Azure's limit of one loop. */
@@ -16,6 +19,7 @@ export interface Context {
   readonly calls: ReadonlyMap<string, Call>;
   /** Of loops around, by name in lower case; the resource's own under ''. */
   readonly loops: ReadonlyMap<string, number>;
+  readonly work: Work;
 }
 
 const withLoop = (context: Context, name: string, index: number): Context => ({
@@ -45,6 +49,13 @@ function copyIndex(args: readonly Value[], context: Context, path: string): numb
 }
 
 function run(expression: Expression, context: Context, path: string): Value {
+  context.work.enter(path);
+  const value = resultOf(expression, context, path);
+  context.work.leave();
+  return value;
+}
+
+function resultOf(expression: Expression, context: Context, path: string): Value {
   if (expression.kind === 'literal') return expression.value;
   if (expression.kind === 'index')
     return member(run(expression.of, context, path), run(expression.by, context, path), path);
@@ -54,13 +65,17 @@ function run(expression: Expression, context: Context, path: string): Value {
     if (condition === undefined || yes === undefined || no === undefined || expression.args.length > 3) {
       throw templateError('EXPRESSION', path, 'if takes a condition and two values');
     }
+    const which = run(condition, context, path);
+    if (typeof which !== 'boolean') throw templateError('EXPRESSION', path, 'if takes true or false as its condition');
     // Only the one that counts may be wrong.
-    return run(run(condition, context, path) === true ? yes : no, context, path);
+    return run(which ? yes : no, context, path);
   }
-  const args = expression.args.map((each) => run(each, context, path));
+  const args: Value[] = []; // no closure: each level of an expression costs stack
+  for (const each of expression.args) args.push(run(each, context, path));
   if (name === 'copyindex') return copyIndex(args, context, path);
+  context.work.use(args, path);
   const own = context.calls.get(name);
-  if (own !== undefined) return own(args, path);
+  if (own !== undefined) return context.work.bounded(own(args, path), path);
   const entry = functions.get(name);
   if (entry === undefined) {
     const what = `the function '${expression.name}' is not supported; there is ${supported(context)}`;
@@ -72,7 +87,9 @@ function run(expression: Expression, context: Context, path: string): Value {
     throw templateError('EXPRESSION', path, `${expression.name} takes ${count} arguments, not ${String(args.length)}`);
   }
   try {
-    return call(...args);
+    const result = context.work.bounded(call(...args), path);
+    context.work.use([result], path);
+    return result;
   } catch (error) {
     if (error instanceof CallError) throw templateError('EXPRESSION', path, `${expression.name}: ${error.message}`);
     throw error;
@@ -85,8 +102,8 @@ function member(value: Value, by: Value, path: string): Value {
     throw templateError('EXPRESSION', path, `the array has ${String(value.length)} items, and none at ${String(by)}`);
   }
   if (typeof value === 'object' && value !== null && typeof by === 'string') {
-    const name = Object.keys(value).find((each) => each.toLowerCase() === by.toLowerCase());
-    if (name !== undefined) return (value as Record<string, Value>)[name];
+    const found = entryOf(value, by);
+    if (found !== undefined) return found[1];
     const there = Object.keys(value).slice(0, 12).join(', ');
     throw templateError('EXPRESSION', path, `there is no property '${by}'${there === '' ? '' : `; there is ${there}`}`);
   }
@@ -96,14 +113,21 @@ function member(value: Value, by: Value, path: string): Value {
 /** @throws CulvertError TEMPLATE_* */
 export function evaluate(value: unknown, context: Context, path: string, depth = 0): Value {
   if (depth > MAX_DEPTH) throw templateError('TOO_DEEP', path, `nested deeper than ${String(MAX_DEPTH)} levels`);
+  context.work.node(value, path);
   if (typeof value === 'string') {
     return isExpression(value) ? run(parseExpression(value, path), context, path) : unescaped(value);
   }
-  if (Array.isArray(value)) {
-    return value.map((each, index) => evaluate(each, context, `${path}[${String(index)}]`, depth + 1));
-  }
   if (typeof value !== 'object' || value === null) return value;
-  const { copy, ...rest } = value as Record<string, unknown>;
+  context.work.enter(path);
+  const result = Array.isArray(value)
+    ? value.map((each, index) => evaluate(each, context, `${path}[${String(index)}]`, depth + 1))
+    : evaluateObject(value as Json, context, path, depth);
+  context.work.leave();
+  return context.work.bounded(result, path);
+}
+
+function evaluateObject(value: Json, context: Context, path: string, depth: number): Value {
+  const { copy, ...rest } = value;
   const result: [string, Value][] = [];
   for (const [name, inner] of Object.entries(Array.isArray(copy) ? rest : value)) {
     if (name === '__proto__') continue;

@@ -40,13 +40,15 @@ function truth(value: Value): boolean {
   throw new CallError(`true or false is expected, not ${kindOf(value)}`);
 }
 
-const bounded = (result: string): string => {
-  if (result.length <= MAX_TEXT) return result;
-  throw new CallError(`a text has at most ${String(MAX_TEXT)} characters`);
-};
+/** Its length is known before it is made. */
+function joined(parts: readonly string[], separator = ''): string {
+  const length = parts.reduce((sum, part) => sum + part.length, separator.length * Math.max(0, parts.length - 1));
+  if (length > MAX_TEXT) throw new CallError(`a text has at most ${String(MAX_TEXT)} characters`);
+  return parts.join(separator);
+}
 
 function concat(...args: readonly Value[]): Value {
-  if (!args.some(Array.isArray)) return bounded(args.map(text).join(''));
+  if (!args.some(Array.isArray)) return joined(args.map(text));
   const all = args.flatMap(list);
   if (all.length > MAX_ITEMS) throw new CallError(`an array has at most ${String(MAX_ITEMS)} items`);
   return all;
@@ -54,16 +56,19 @@ function concat(...args: readonly Value[]): Value {
 
 /** `{0}`, and `{0:D3}` for numbers with leading zeros. */
 function format(pattern: Value, ...args: readonly Value[]): string {
-  return bounded(
-    text(pattern).replaceAll(/\{\{|\}\}|\{(\d+)(?::([^}]*))?\}/g, (found, index: string | undefined, form = '') => {
-      if (index === undefined) return found[0]!;
-      if (Number(index) >= args.length) throw new CallError(`there is no argument for {${index}}`);
-      const digits = /^[Dd](\d{1,2})$/.exec(String(form))?.[1];
-      if (digits !== undefined) return String(whole(args[Number(index)])).padStart(Number(digits), '0');
-      if (form !== '') throw new CallError(`the form '${String(form)}' is not supported: D and a count of digits is`);
-      return text(args[Number(index)]);
-    }),
-  );
+  const parts = text(pattern).split(/(\{\{|\}\}|\{\d+(?::[^}]*)?\})/);
+  return joined(parts.map((part, index) => (index % 2 === 0 ? part : placed(part, args))));
+}
+
+function placed(placeholder: string, args: readonly Value[]): string {
+  const [, index, form] = /^\{(\d+)(?::(.*))?\}$/s.exec(placeholder) ?? [];
+  if (index === undefined) return placeholder[0]!;
+  if (Number(index) >= args.length) throw new CallError(`there is no argument for {${index}}`);
+  const value = args[Number(index)];
+  if (form === undefined || form === '') return text(value);
+  const digits = /^[Dd](\d{1,2})$/.exec(form)?.[1];
+  if (digits !== undefined) return String(whole(value)).padStart(Number(digits), '0');
+  throw new CallError(`the form '${form}' is not supported: D and a count of digits is`);
 }
 
 function range(start: Value, count: Value): number[] {
@@ -85,7 +90,10 @@ function lengthOf(value: Value): number {
 
 function contains(container: Value, item: Value): boolean {
   if (typeof container === 'string') return container.includes(text(item));
-  if (Array.isArray(container)) return container.some((each) => same(each, item));
+  if (Array.isArray(container)) {
+    const wanted = JSON.stringify(item);
+    return container.some((each) => JSON.stringify(each) === wanted);
+  }
   if (typeof container === 'object' && container !== null) return Object.hasOwn(container, text(item));
   throw new CallError('contains takes a text, an array or an object');
 }
@@ -131,6 +139,6 @@ export const functions: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['createarray', [0, Infinity, (...args) => args]],
   ['createobject', [0, Infinity, createObject]],
   ['split', [2, 2, (value, by) => text(value).split(text(by))]],
-  ['join', [2, 2, (value, by) => bounded(list(value).map(text).join(text(by)))]],
-  ['replace', [3, 3, (value, from, to) => bounded(text(value).replaceAll(text(from), text(to)))]],
+  ['join', [2, 2, (value, by) => joined(list(value).map(text), text(by))]],
+  ['replace', [3, 3, (value, from, to) => joined(text(value).split(text(from)), text(to))]],
 ]);

@@ -3,12 +3,17 @@
  * in an order in which each comes after what it depends on.
  */
 import { documentTypes, keyOf, partTypeOf } from '../../service/arm/resource-id.js';
-import type { DocumentType } from '../../service/arm/resource-id.js';
 import { isWritable } from '../../service/arm/manage.js';
 import { countOf, evaluate, withResourceLoop } from './evaluate.js';
 import type { Call, Context } from './evaluate.js';
 import { templateError } from './expression.js';
 import type { Value } from './functions.js';
+import { entryOf, isObject } from './json.js';
+import type { Json } from './json.js';
+import { sorted } from './order.js';
+import type { Dependent } from './order.js';
+import { ParameterTypes } from './parameters.js';
+import { Work } from './work.js';
 
 /** Where a template is deployed to. */
 export interface Target {
@@ -22,14 +27,7 @@ export interface TemplateResource {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-interface Declared extends TemplateResource {
-  readonly path: string;
-  readonly dependsOn: readonly string[];
-  /** What others may call it: id, type/name, name, its loop, its symbolic name; in lower case. */
-  readonly names: readonly string[];
-}
+interface Declared extends TemplateResource, Dependent {}
 
 /** Azure's limit of resources in a template. */
 const MAX_RESOURCES = 800;
@@ -37,39 +35,31 @@ const MAX_RESOURCES = 800;
 const MAX_CHAIN = 256;
 const NAMESPACE = 'Microsoft.Network';
 
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** Whether a parsed file is an ARM template and no lab file. */
 export const isTemplate = (value: unknown): boolean =>
   isObject(value) && /deploymentTemplate\.json#?$/i.test(String(value['$schema']));
-
-const kinds: Readonly<Record<string, (value: unknown) => boolean>> = {
-  string: (value) => typeof value === 'string',
-  securestring: (value) => typeof value === 'string',
-  int: (value) => Number.isInteger(value),
-  bool: (value) => typeof value === 'boolean',
-  array: Array.isArray,
-  object: isObject,
-  secureobject: isObject,
-};
 
 class Template {
   readonly #template: Json;
   readonly #target: Target;
   readonly #given: ReadonlyMap<string, unknown>;
+  readonly #types: ParameterTypes;
   readonly #parameters = new Map<string, Value>();
   readonly #variables = new Map<string, Value>();
   readonly #running = new Set<string>();
   readonly #declared: Declared[] = [];
+  /** Names of resources whose condition is false, of loops, and of resources that are there already, where asked for. */
+  readonly #leftOut: (() => readonly string[])[] = [];
   readonly #context: Context;
 
   constructor(template: Json, target: Target, given: ReadonlyMap<string, unknown>) {
     this.#template = template;
     this.#target = target;
+    this.#types = new ParameterTypes(template['definitions']);
     this.#given = new Map([...given].map(([name, value]) => [keyOf(name), value]));
     this.#context = {
       loops: new Map(),
+      work: new Work(),
       calls: new Map<string, Call>([
         ['parameters', ([name], path) => this.#once('parameters', this.#parameters, String(name), path)],
         ['variables', ([name], path) => this.#once('variables', this.#variables, String(name), path)],
@@ -90,7 +80,9 @@ class Template {
     }
     for (const name of known) this.#once('parameters', this.#parameters, name, `parameters.${name}`);
     this.#declareAll(this.#template['resources'], 'resources', null, this.#context);
-    return sorted(this.#declared).map(({ id, body }) => ({ id, body }));
+    return sorted(this.#declared, (name) => this.#leftOut.some((names) => names().includes(name))).map(
+      ({ id, body }) => ({ id, body }),
+    );
   }
 
   #group({ subscription, resourceGroup } = this.#target): string {
@@ -112,36 +104,19 @@ class Template {
     return value;
   }
 
-  #entry(section: string, name: string): [string, unknown] | undefined {
-    const all = this.#template[section];
-    return isObject(all) ? Object.entries(all).find(([each]) => keyOf(each) === keyOf(name)) : undefined;
-  }
-
   #parameter(name: string, path: string): Value {
-    const declared = this.#entry('parameters', name)?.[1];
+    const declared = entryOf(this.#template['parameters'], name)?.[1];
     if (!isObject(declared)) throw templateError('PARAMETER', path, `there is no parameter '${name}'`);
     const at = `parameters.${name}`;
-    const given = this.#given.get(keyOf(name));
-    if (given === undefined && declared['defaultValue'] === undefined) {
-      throw templateError('PARAMETER', at, 'it has no default value: give one with --parameter or --parameters');
-    }
-    const value = given ?? evaluate(declared['defaultValue'], this.#context, `${at}.defaultValue`);
-    const type = String(declared['type']);
-    const fits = kinds[type.toLowerCase()];
-    if (fits === undefined) throw templateError('PARAMETER', `${at}.type`, `'${type}' is no type of a parameter`);
-    if (!fits(value)) throw templateError('PARAMETER', at, `${JSON.stringify(value)} is no ${type}`);
-    const { allowedValues } = declared;
-    if (Array.isArray(allowedValues) && !allowedValues.some((each) => JSON.stringify(each) === JSON.stringify(value))) {
-      throw templateError('PARAMETER', at, `${JSON.stringify(value)} is not one of ${JSON.stringify(allowedValues)}`);
-    }
-    return value;
+    const fallback = (): Value => evaluate(declared['defaultValue'], this.#context, `${at}.defaultValue`);
+    return this.#types.valueOf(declared, this.#given.get(keyOf(name)), fallback, at);
   }
 
   #variable(name: string, path: string): Value {
-    const found = this.#entry('variables', name);
+    const found = entryOf(this.#template['variables'], name);
     if (found !== undefined && keyOf(name) !== 'copy')
       return evaluate(found[1], this.#context, `variables.${found[0]}`);
-    const loops = this.#entry('variables', 'copy')?.[1];
+    const loops = entryOf(this.#template['variables'], 'copy')?.[1];
     const loop = Array.isArray(loops)
       ? (loops as Json[]).find((each) => isObject(each) && keyOf(String(each['name'])) === keyOf(name))
       : undefined;
@@ -173,64 +148,87 @@ class Template {
   /** What the template itself says of one of its resources; what only the server knows is not there yet. */
   #reference(name: string, path: string): Value {
     const found = this.#declared.find((each) => each.names.includes(keyOf(name)));
-    if (found !== undefined)
-      return { ...(found.body['properties'] as Json), id: found.id, name: found.id.split('/').at(-1) };
+    if (found !== undefined) return { ...partsWithIds(found), id: found.id, name: found.id.split('/').at(-1) };
     const what = `reference('${name}') names no resource that the template declares before this one`;
     throw templateError('REFERENCE', path, `${what}: what only the server knows cannot be had`);
   }
 
   #declareAll(resources: unknown, path: string, parent: Declared | null, context: Context): void {
+    if (!Array.isArray(resources) && !isObject(resources)) {
+      throw templateError('RESOURCE', path, 'resources are a list, or an object with symbolic names');
+    }
     const list: [string | null, string, unknown][] = Array.isArray(resources)
       ? resources.map((each, index) => [null, `${path}[${String(index)}]`, each])
-      : Object.entries(resources ?? {}).map(([name, each]) => [name, `${path}.${name}`, each]);
+      : Object.entries(resources).map(([name, each]) => [name, `${path}.${name}`, each]);
     for (const [symbol, at, resource] of list) {
       if (!isObject(resource)) throw templateError('RESOURCE', at, 'a resource is an object');
-      if (resource['existing'] === true) continue;
-      const copy = resource['copy'];
-      if (!isObject(copy)) this.#declare(resource, at, parent, context, symbol === null ? [] : [symbol]);
-      else {
-        const name = String(copy['name']);
-        const count = countOf(copy['count'], context, `${at}.copy`);
-        for (let index = 0; index < count; index++) {
-          const names = [name, ...(symbol === null ? [] : [symbol, `${symbol}[${String(index)}]`])];
-          this.#declare(resource, at, parent, withResourceLoop(context, name, index), names);
-        }
-      }
+      const symbols = symbol === null ? [] : [symbol];
+      if (resource['existing'] === true) this.#leftOut.push(() => symbols.map(keyOf));
+      else if (resource['copy'] === undefined) this.#declare(resource, at, parent, context, symbols);
+      else this.#repeat(resource, at, parent, context, symbols);
+    }
+  }
+
+  #repeat(resource: Json, path: string, parent: Declared | null, context: Context, symbols: readonly string[]): void {
+    const { name, count } = isObject(resource['copy']) ? resource['copy'] : {};
+    if (typeof name !== 'string') {
+      throw templateError('COPY', `${path}.copy`, "a resource's loop is an object with a name and a count");
+    }
+    this.#leftOut.push(() => [name, ...symbols].map(keyOf)); // there may be no turn
+    const turns = countOf(count, context, `${path}.copy`);
+    for (let index = 0; index < turns; index++) {
+      const names = [name, ...symbols.flatMap((symbol) => [symbol, `${symbol}[${String(index)}]`])];
+      this.#declare(resource, path, parent, withResourceLoop(context, name, index), names);
     }
   }
 
   #declare(resource: Json, path: string, parent: Declared | null, context: Context, names: readonly string[]): void {
-    const { condition, type, name, dependsOn = [], resources, ...rest } = resource;
-    if (condition !== undefined && evaluate(condition, context, `${path}.condition`) !== true) return;
-    if (this.#declared.length >= MAX_RESOURCES) {
-      throw templateError('RESOURCE', path, `a template has at most ${String(MAX_RESOURCES)} resources`);
+    const { condition = true, type, name, dependsOn = [], resources, ...rest } = resource;
+    const wanted = evaluate(condition, context, `${path}.condition`);
+    if (typeof wanted !== 'boolean')
+      throw templateError('RESOURCE', `${path}.condition`, 'it is neither true nor false');
+    const named = (): string => nameOf(name, context, `${path}.name`);
+    if (!wanted) {
+      const loose = (): string => this.#looseId(String(type), named(), parent);
+      this.#leftOut.push(() => allNames(loose(), names));
+      // As in Azure, a parent's condition is not its children's.
+      if (resources !== undefined) {
+        this.#declareAll(
+          resources,
+          `${path}.resources`,
+          { id: loose(), body: {}, path, dependsOn: [], names },
+          context,
+        );
+      }
+      return;
     }
-    const named = String(evaluate(name, context, `${path}.name`));
-    const id = this.#idOf(String(type), named, parent, path);
-    const body: Record<string, unknown> = {};
-    for (const key of ['location', 'tags', 'sku', 'properties']) {
-      if (rest[key] !== undefined) body[key] = evaluate(rest[key], context, `${path}.${key}`);
-    }
+    const id = this.#idOf(String(type), named(), parent, path);
     const declared: Declared = {
       id,
-      body,
+      body: bodyOf(rest, context, path),
       path,
-      dependsOn: [
-        ...((evaluate(dependsOn, context, `${path}.dependsOn`) as string[]).map(keyOf) satisfies string[]),
-        ...(parent === null ? [] : [keyOf(parent.id)]),
-      ],
-      names: [id, id.split('/providers/').at(-1)!, ...shortNames(id), ...names].map(keyOf),
+      dependsOn: [...dependencies(dependsOn, context, path), ...(parent === null ? [] : [keyOf(parent.id)])],
+      names: allNames(id, names),
     };
-    const twin = this.#declared.find((each) => keyOf(each.id) === keyOf(id));
-    if (twin !== undefined) throw templateError('RESOURCE', path, `${twin.path} has the same type and name already`);
-    this.#declared.push(declared);
+    this.#add(declared);
     if (resources !== undefined) this.#declareAll(resources, `${path}.resources`, declared, context);
   }
 
+  #add(declared: Declared): void {
+    if (this.#declared.length >= MAX_RESOURCES) {
+      throw templateError('RESOURCE', declared.path, `a template has at most ${String(MAX_RESOURCES)} resources`);
+    }
+    const twin = this.#declared.find((each) => keyOf(each.id) === keyOf(declared.id));
+    if (twin !== undefined) {
+      throw templateError('RESOURCE', declared.path, `${twin.path} has the same type and name already`);
+    }
+    this.#context.work.resource(declared.body, declared.path);
+    this.#declared.push(declared);
+  }
+
   #idOf(type: string, name: string, parent: Declared | null, path: string): string {
-    const full = parent !== null && !type.includes('/') ? `${typeOfId(parent.id)}/${type}` : type;
+    const [full, own] = inParent(type, name, parent);
     const [namespace = '', ...types] = full.split('/');
-    const own = parent !== null && !name.includes('/') ? [...namesOfId(parent.id), name] : name.split('/');
     const known = documentTypes.find((each) => keyOf(each) === keyOf(types[0] ?? ''));
     const part = known === undefined || types[1] === undefined ? undefined : partTypeOf(known, types[1]);
     const fits = types.length === 1 || (types.length === 2 && part !== undefined && isWritable(known!, part));
@@ -239,13 +237,64 @@ class Template {
       const parts = 'virtualNetworks/subnets, loadBalancers/backendAddressPools, networkSecurityGroups/securityRules';
       throw templateError('TYPE', `${path}.type`, `'${full}' cannot be had here; there is ${all}, and ${parts}`);
     }
-    if (own.length !== types.length) {
+    if (own.length !== types.length || own.includes('')) {
       throw templateError('RESOURCE', `${path}.name`, `'${name}' has not one name for each part of the type '${full}'`);
     }
-    const base = `${this.#group()}/providers/${NAMESPACE}/${known}/${own[0]!}`;
-    return part === undefined ? base : `${base}/${part}/${own[1]!}`;
+    return this.#formatId([NAMESPACE, known, ...(part === undefined ? [] : [part])], own);
+  }
+
+  /** The id of a resource of any type, whether it can be had here or not. */
+  #looseId(type: string, name: string, parent: Declared | null): string {
+    const [full, own] = inParent(type, name, parent);
+    return this.#formatId(full.split('/'), own);
+  }
+
+  #formatId([namespace = '', ...types]: readonly string[], names: readonly string[]): string {
+    return `${this.#group()}/providers/${namespace}/${types.map((type, i) => `${type}/${names[i] ?? ''}`).join('/')}`;
   }
 }
+
+/** The whole type and all names of a resource that may stand inside another one. */
+const inParent = (type: string, name: string, parent: Declared | null): [type: string, names: string[]] => [
+  parent !== null && !type.includes('/') ? `${typeOfId(parent.id)}/${type}` : type,
+  parent !== null && !name.includes('/') ? [...namesOfId(parent.id), name] : name.split('/'),
+];
+
+/** What others may call a resource. */
+const allNames = (id: string, given: readonly string[]): string[] =>
+  [id, id.split('/providers/').at(-1)!, ...shortNames(id), ...given].map(keyOf);
+
+function nameOf(name: unknown, context: Context, path: string): string {
+  const value = evaluate(name, context, path);
+  if (typeof value === 'string') return value;
+  throw templateError('RESOURCE', path, 'a resource has a name: a text');
+}
+
+function bodyOf(resource: Json, context: Context, path: string): Json {
+  const body: Record<string, unknown> = {};
+  for (const key of ['location', 'tags', 'sku', 'properties']) {
+    if (resource[key] !== undefined) body[key] = evaluate(resource[key], context, `${path}.${key}`);
+  }
+  return body;
+}
+
+function dependencies(dependsOn: unknown, context: Context, path: string): string[] {
+  const names = evaluate(dependsOn, context, `${path}.dependsOn`);
+  if (Array.isArray(names) && names.every((each) => typeof each === 'string')) return names.map(keyOf);
+  throw templateError('DEPENDENCY', `${path}.dependsOn`, "it is a list of resources' ids or names");
+}
+
+/** A resource's properties; parts in them have the ids that they will have. */
+const partsWithIds = ({ id, body }: Declared): Json =>
+  Object.fromEntries(
+    Object.entries(isObject(body['properties']) ? body['properties'] : {}).map(([list, parts]) => [
+      list,
+      Array.isArray(parts) ? parts.map((part: unknown) => withId(part, `${id}/${list}`)) : parts,
+    ]),
+  );
+
+const withId = (part: unknown, of: string): unknown =>
+  isObject(part) && typeof part['name'] === 'string' ? { ...part, id: `${of}/${part['name']}` } : part;
 
 const tailOf = (id: string): string[] => id.split('/').slice(7);
 const typeOfId = (id: string): string =>
@@ -255,50 +304,8 @@ const typeOfId = (id: string): string =>
 const namesOfId = (id: string): string[] => tailOf(id).filter((_, index) => index % 2 === 1);
 const shortNames = (id: string): string[] => [namesOfId(id).join('/'), `${typeOfId(id)}/${namesOfId(id).join('/')}`];
 
-/** What needs nothing of the others first. */
-const rank: readonly DocumentType[] = [
-  'networkSecurityGroups',
-  'virtualNetworks',
-  'loadBalancers',
-  'networkInterfaces',
-  'privateLinkServices',
-  'privateEndpoints',
-];
-
-const rankOf = ({ id }: Declared): number => rank.indexOf(tailOf(id)[0] as DocumentType);
-
-/** Each after what it depends on; where that leaves a choice, networks come before what is in them. */
-function sorted(all: readonly Declared[]): Declared[] {
-  const needs = new Map(
-    all.map((each) => [
-      each,
-      new Set(
-        each.dependsOn.flatMap((name) => {
-          const found = all.filter((other) => other !== each && other.names.includes(name));
-          if (found.length > 0) return found;
-          throw templateError('DEPENDENCY', `${each.path}.dependsOn`, `'${name}' is no resource of this template`);
-        }),
-      ),
-    ]),
-  );
-  const done = new Set<Declared>();
-  const order: Declared[] = [];
-  const waiting = all.toSorted((a, b) => rankOf(a) - rankOf(b));
-  while (waiting.length > 0) {
-    const index = waiting.findIndex((each) => [...needs.get(each)!].every((other) => done.has(other)));
-    if (index < 0) {
-      const paths = waiting.map(({ path }) => path).join(', ');
-      throw templateError('CYCLE', paths, 'these resources depend on each other');
-    }
-    const [next] = waiting.splice(index, 1);
-    done.add(next!);
-    order.push(next!);
-  }
-  return order;
-}
-
 /**
- * @param given values of parameters, by name
+ * @param given values of parameters, by name: as JSON has them, or as typed
  * @throws CulvertError TEMPLATE_*
  */
 export const resourcesOf = (

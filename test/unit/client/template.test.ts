@@ -4,28 +4,7 @@ import path from 'node:path';
 import { resourcesOf } from '../../../src/client/template/template.js';
 import { parseExpression } from '../../../src/client/template/expression.js';
 import { repositoryRoot } from '../../support/machine.js';
-import { CulvertError } from '../../../src/errors.js';
-
-const target = { subscription: 's1', resourceGroup: 'g', location: 'westeurope' };
-const GROUP = '/subscriptions/s1/resourceGroups/g';
-
-/** The value of an expression in a template with some parameters and variables. */
-function valueOf(expression: string, rest: object = {}, given: Record<string, unknown> = {}): unknown {
-  const network = { type: 'Microsoft.Network/virtualNetworks', name: 'n', properties: { value: expression } };
-  const template = { resources: [network], ...rest };
-  const [resource] = resourcesOf(template, target, new Map(Object.entries(given)));
-  return (resource!.body['properties'] as { value: unknown }).value;
-}
-
-const codeOf = (call: () => unknown): string => {
-  try {
-    call();
-  } catch (error) {
-    assert.ok(error instanceof CulvertError, String(error));
-    return error.code;
-  }
-  return 'none';
-};
+import { codeOf, GROUP, target, valueOf } from './template-value.js';
 
 describe('ARM templates: expressions', () => {
   const cases: [string, unknown][] = [
@@ -52,6 +31,9 @@ describe('ARM templates: expressions', () => {
     ["[toUpper(last(split('a,b', ',')))]", 'B'],
     ['[add(2, mul(3, -1))]', -1],
     ["[createObject('a', range(1, 3)).a[2]]", 3],
+    ["[replace('a-b-c', '-', '')]", 'abc'],
+    ["[join(createArray('a', 1), ', ')]", 'a, 1'],
+    ["[contains(createArray(1, 'x'), 'x')]", true],
   ];
   for (const [expression, value] of cases) {
     it(`${expression} is ${JSON.stringify(value)}`, () => {
@@ -70,6 +52,7 @@ describe('ARM templates: expressions', () => {
     ['[resourceGroup().nothing]', 'TEMPLATE_EXPRESSION'],
     ["[resourceId('lb')]", 'TEMPLATE_EXPRESSION'],
     ['[copyIndex()]', 'TEMPLATE_EXPRESSION'],
+    ["[if('yes', 1, 2)]", 'TEMPLATE_EXPRESSION'],
     ["[reference('elsewhere')]", 'TEMPLATE_REFERENCE'],
     ["[parameters('nothing')]", 'TEMPLATE_PARAMETER'],
     ["[variables('nothing')]", 'TEMPLATE_VARIABLE'],
@@ -96,51 +79,6 @@ describe('ARM templates: expressions', () => {
     const deep = `[${'a('.repeat(8000)}${')'.repeat(8000)}]`;
     assert.equal(
       codeOf(() => parseExpression(deep, 'here')),
-      'TEMPLATE_EXPRESSION',
-    );
-  });
-});
-
-describe('ARM templates: parameters and variables', () => {
-  const parameters = {
-    size: { type: 'int', allowedValues: [1, 2] },
-    name: { type: 'string', defaultValue: "[toLower('ABC')]" },
-  };
-
-  it('take what is given, else their default', () => {
-    assert.equal(valueOf("[parameters('NAME')]", { parameters }, { size: 1 }), 'abc');
-    assert.equal(valueOf("[parameters('size')]", { parameters }, { size: 2 }), 2);
-  });
-
-  it('refuse what is missing, unknown, of another type, or not allowed', () => {
-    const codes = [{}, { size: 1, more: 1 }, { size: 'x' }, { size: 3 }].map((given) =>
-      codeOf(() => valueOf('a', { parameters }, given)),
-    );
-    assert.deepEqual(
-      codes,
-      Array.from({ length: 4 }, () => 'TEMPLATE_PARAMETER'),
-    );
-  });
-
-  it('are made by loops, and never of themselves', () => {
-    const variables = {
-      copy: [{ name: 'list', count: 3, input: "[concat('n', copyIndex('list', 1))]" }],
-      a: "[variables('b')]",
-      b: "[variables('a')]",
-    };
-    assert.deepEqual(valueOf("[variables('list')]", { variables }), ['n1', 'n2', 'n3']);
-    assert.equal(
-      codeOf(() => valueOf("[variables('a')]", { variables })),
-      'TEMPLATE_CYCLE',
-    );
-  });
-
-  it('cannot grow without end', () => {
-    const variables: Record<string, string> = { v0: 'x'.repeat(1000) };
-    for (let i = 1; i < 40; i++)
-      variables[`v${String(i)}`] = `[concat(variables('v${String(i - 1)}'), variables('v${String(i - 1)}'))]`;
-    assert.equal(
-      codeOf(() => valueOf("[variables('v39')]", { variables })),
       'TEMPLATE_EXPRESSION',
     );
   });
@@ -209,6 +147,70 @@ describe('ARM templates: resources', () => {
       'TEMPLATE_COPY',
     );
   });
+
+  it('do not wait for what is left out by a condition or a loop, or is there already', () => {
+    const no = { condition: '[false()]' };
+    const id = "[resourceId('Microsoft.Network/virtualNetworks', 'no')]";
+    assert.deepEqual(ids(network('a', { dependsOn: [id, 'no'] }), network('no', no)), ['a']);
+    const other = { type: 'Microsoft.Other/things', name: "[uniqueString('x')]", ...no };
+    assert.deepEqual(ids(network('a'), other), ['a']);
+    assert.deepEqual(ids(network('a', { dependsOn: ['none'] }), network('b', { copy: { name: 'none', count: 0 } })), [
+      'a',
+    ]);
+    const symbolic = {
+      hub: { ...network('hub'), existing: true },
+      hubs: { ...network('h'), existing: true, copy: { name: 'hubs', count: 2 } },
+      spokes: { ...network("[format('s{0}', copyIndex())]", no), copy: { name: 'spokes', count: 2 } },
+      own: network('own', { dependsOn: ['hub', 'hubs[1]', 'spokes', 'spokes[1]'] }),
+    };
+    assert.deepEqual(
+      resourcesOf({ resources: symbolic }, target, new Map()).map(({ id }) => id.split('/').at(-1)),
+      ['own'],
+    );
+  });
+
+  it('have children that are made though the parent is left out', () => {
+    const child = { type: 'subnets', name: 's' };
+    assert.deepEqual(ids(network('v', { condition: false, resources: [child] })), ['v/subnets/s']);
+  });
+
+  it('tell the ids of their parts', () => {
+    const { properties } = {
+      properties: { subnets: [{ name: 'a', properties: { addressPrefix: '10.0.0.0/24' } }], plain: [{ x: 1 }] },
+    };
+    const user = network('z', {
+      dependsOn: ['v'],
+      properties: { subnet: "[reference('v').subnets[0].id]", plain: "[reference('v').plain]" },
+    });
+    const [, body] = resourcesOf({ resources: [network('v', { properties }), user] }, target, new Map());
+    assert.deepEqual(body!.body['properties'], {
+      subnet: `${GROUP}/providers/Microsoft.Network/virtualNetworks/v/subnets/a`,
+      plain: [{ x: 1 }],
+    });
+  });
+
+  const malformed: [string, unknown, string][] = [
+    ['resources that are a number', 5, 'TEMPLATE_RESOURCE'],
+    ['no resources', undefined, 'TEMPLATE_RESOURCE'],
+    ['a resource that is a text', ['x'], 'TEMPLATE_RESOURCE'],
+    ['children that are a number', [network('v', { resources: 5 })], 'TEMPLATE_RESOURCE'],
+    ['dependsOn that is a text', [network('v', { dependsOn: 'x' })], 'TEMPLATE_DEPENDENCY'],
+    ['dependsOn that is an object', [network('v', { dependsOn: { a: 1 } })], 'TEMPLATE_DEPENDENCY'],
+    ['a number in dependsOn', [network('v', { dependsOn: [5] })], 'TEMPLATE_DEPENDENCY'],
+    ['a loop of a resource that is a list', [network('v', { copy: [{ name: 'x' }] })], 'TEMPLATE_COPY'],
+    ['a loop without a name', [network('v', { copy: { count: 1 } })], 'TEMPLATE_COPY'],
+    ['no name', [{ type: 'Microsoft.Network/virtualNetworks' }], 'TEMPLATE_RESOURCE'],
+    ['an empty name', [network('')], 'TEMPLATE_RESOURCE'],
+    ['a condition that is a text', [network('v', { condition: 'no' })], 'TEMPLATE_RESOURCE'],
+  ];
+  for (const [what, resources, code] of malformed) {
+    it(`are refused with ${what}`, () => {
+      assert.equal(
+        codeOf(() => resourcesOf({ resources }, target, new Map())),
+        code,
+      );
+    });
+  }
 
   it('have children, inside or by full names', () => {
     const child = { type: 'subnets', name: 's' };

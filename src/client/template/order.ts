@@ -1,0 +1,55 @@
+/** The order of a template's resources: each after what it depends on. */
+import type { DocumentType } from '../../service/arm/resource-id.js';
+import { templateError } from './expression.js';
+
+export interface Dependent {
+  readonly id: string;
+  readonly path: string;
+  readonly dependsOn: readonly string[];
+  /** What others may call it: id, type/name, name, its loop, its symbolic name; in lower case. */
+  readonly names: readonly string[];
+}
+
+/** What needs nothing of the others first. */
+const rank: readonly DocumentType[] = [
+  'networkSecurityGroups',
+  'virtualNetworks',
+  'loadBalancers',
+  'networkInterfaces',
+  'privateLinkServices',
+  'privateEndpoints',
+];
+
+const rankOf = ({ id }: Dependent): number => rank.indexOf(id.split('/')[7] as DocumentType);
+
+/** A loop's name, of the name of one of its turns, such as `nets[2]`. */
+const loopOf = (name: string): string => name.replace(/\[\d+\]$/, '');
+
+/**
+ * Where dependencies leave a choice, networks come before what is in them.
+ *
+ * @param isAbsent whether a name is of something that the template knows and does not make: it is waited for by none
+ * @throws CulvertError TEMPLATE_DEPENDENCY, TEMPLATE_CYCLE
+ */
+export function sorted<T extends Dependent>(all: readonly T[], isAbsent: (name: string) => boolean): T[] {
+  const found = (name: string, of: T): T[] => {
+    const others = all.filter((other) => other !== of && other.names.includes(name));
+    if (others.length > 0 || isAbsent(loopOf(name))) return others;
+    throw templateError('DEPENDENCY', `${of.path}.dependsOn`, `'${name}' is no resource of this template`);
+  };
+  const needs = new Map(all.map((each) => [each, new Set(each.dependsOn.flatMap((name) => found(name, each)))]));
+  const done = new Set<T>();
+  const order: T[] = [];
+  const waiting = all.toSorted((a, b) => rankOf(a) - rankOf(b));
+  while (waiting.length > 0) {
+    const index = waiting.findIndex((each) => [...needs.get(each)!].every((other) => done.has(other)));
+    if (index < 0) {
+      const paths = waiting.map(({ path }) => path).join(', ');
+      throw templateError('CYCLE', paths, 'these resources depend on each other');
+    }
+    const [next] = waiting.splice(index, 1);
+    done.add(next!);
+    order.push(next!);
+  }
+  return order;
+}
