@@ -21,7 +21,7 @@ import type { DocumentType } from '../service/arm/resource-id.js';
 import type { Shapes } from '../service/arm/shapes.js';
 import type { Step } from '../service/arm/steps.js';
 import { entriesOf } from '../service/arm/to-lab.js';
-import type { Entry } from '../service/arm/to-lab.js';
+import type { Entry, Ref } from '../service/arm/to-lab.js';
 import { deviceTag, hostTag, mtuTag, namespaceTag } from '../service/arm/tags.js';
 
 /** Dependents first. */
@@ -47,7 +47,7 @@ type Nic = ArmDocument<Shapes['networkInterfaces']>;
 const draw = { guid: () => randomUUID(), uint32: () => randomBytes(4).readUInt32BE(0) };
 
 /** The service gives these, or decides of them with other requests. */
-const notCompared = ['alias', 'status', 'linkIdentifier'];
+const notCompared = ['alias', 'status', 'linkIdentifier', 'outsideVisibility'];
 
 const text = ({ value }: Entry): string =>
   JSON.stringify(
@@ -102,10 +102,16 @@ class Planner {
       if (differs(key, entry)) this.#put(key);
     }
     this.#interfaces(prune);
+    const late = this.#seenLate(there, asked);
     for (const [key, entry] of asked) {
-      if (entry.section !== 'privateLinkServices' && entry.section !== 'privateEndpoints') continue;
-      if (differs(key, entry)) this.#put(key);
+      if (entry.section !== 'privateLinkServices') continue;
+      if (late.has(key)) this.#open(key, late.get(key)!);
+      else if (differs(key, entry)) this.#put(key);
     }
+    for (const [key, entry] of asked) {
+      if (entry.section === 'privateEndpoints' && differs(key, entry)) this.#put(key);
+    }
+    for (const key of late.keys()) this.#close(key);
     this.#decide(there, asked);
     const others = this.#others(asked);
     const deletes = prune ? others.map(({ id, etag }): Step => ({ op: 'delete', id, expect: etag })) : [];
@@ -123,6 +129,35 @@ class Planner {
       if (this.#state.get(keyOf(document.id))?.properties['state'] === 'Registered') continue;
       this.#puts.push({ op: 'register', subscription: document.id.split('/')[2]!, feature: document.name });
     }
+  }
+
+  /** Services with new endpoints that are outside their visibility by now: by key, with the endpoints' subscriptions. */
+  #seenLate(there: ReadonlyMap<string, Entry>, asked: ReadonlyMap<string, Entry>): Map<string, Set<string>> {
+    const late = new Map<string, Set<string>>();
+    for (const [key, { id, value }] of asked) {
+      if (value['outsideVisibility'] !== true || there.has(key)) continue;
+      const service = (value['privateLinkService'] as Ref).key;
+      late.set(service, (late.get(service) ?? new Set()).add(id.split('/')[2] ?? ''));
+    }
+    return late;
+  }
+
+  /** Lets those ask who could once; it is one change with the steps that follow, so nobody else ever can. */
+  #open(key: string, subscriptions: ReadonlySet<string>): void {
+    const body = this.#merged(this.#wanted.get(key)!, this.#state.get(key));
+    const properties = body['properties'] as { readonly roleAssignments?: readonly string[] };
+    const roleAssignments = [...(properties.roleAssignments ?? []), ...subscriptions];
+    this.#send(
+      this.#wanted.get(key)!.id,
+      { ...body, properties: { ...properties, roleAssignments } },
+      this.#state.get(key),
+    );
+  }
+
+  /** As the file has it. */
+  #close(key: string): void {
+    const document = this.#wanted.get(key)!;
+    this.#puts.push({ op: 'put', id: document.id, body: this.#merged(document, this.#state.get(key)) });
   }
 
   #put(key: string): void {

@@ -288,6 +288,7 @@ class Resolver {
         privateLinkService: shape.privateLinkService,
         status,
         linkIdentifier: identifiers.get(name) ?? 0,
+        outsideVisibility: shape.outsideVisibility,
       };
     });
   }

@@ -139,6 +139,8 @@ export interface PrivateEndpoint extends Identified {
   readonly status: ConnectionStatus;
   /** 1 to 2^32-1, unique over the whole gateway. */
   readonly linkIdentifier: number;
+  /** Its connection was asked for when that was allowed: visibility is not looked at again. */
+  readonly outsideVisibility: boolean;
 }
 
 export interface ResourceModel {

@@ -65,7 +65,7 @@ function checkEndpoint(endpoint: PrivateEndpoint, model: ResourceModel, findings
   const service = model.privateLinkServices.get(endpoint.privateLinkService);
   if (subnet !== undefined) findings.add([...at, 'address'], checkInSubnet(endpoint.address, subnet));
   if (service === undefined || network === undefined) return;
-  if (model.subscriptions.has(endpoint.subscription)) {
+  if (model.subscriptions.has(endpoint.subscription) && !endpoint.outsideVisibility) {
     findings.add([...at, 'privateLinkService'], checkRequest(service, endpoint.subscription));
   }
   findings.add([...at, 'privateLinkService'], checkDirectConnectLocation(service, endpoint));

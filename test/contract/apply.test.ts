@@ -70,6 +70,32 @@ describe('culvert export and culvert apply', function () {
     }
   });
 
+  it('keeps endpoints outside of a visibility that shrank, here, in an empty server and from a file', async () => {
+    assert.equal(
+      (await server.ask('pls', 'create', 'web', '--visibility', 'provider', '--auto-approval', 'provider')).code,
+      0,
+    );
+    assert.equal((await server.ask('connections', 'reject', 'blue-web')).code, 0);
+    const { out } = await server.ask('export');
+    assert.equal([...out.matchAll(/outsideVisibility: true/g)].length, 2, out);
+    const exported = file('exported.yaml', out);
+    assert.match((await server.ask('apply', exported, '--yes')).out, /^nothing to do$/m);
+    const [empty, copy] = await Promise.all([ServeProcess.start(), ServeProcess.start(['--config', exported])]);
+    try {
+      assert.equal((await copy.ask('export')).out, out);
+      const applied = await empty.ask('apply', exported, '--yes');
+      assert.equal(applied.code, 0, applied.err);
+      assert.match(applied.out, /^14 to create, 0 to change, 0 to delete$/m);
+      const withoutAliases = (text: string): string => text.replaceAll(/alias: .*/g, '');
+      assert.equal(withoutAliases((await empty.ask('export')).out), withoutAliases(out));
+      assert.match((await empty.ask('pe', 'list')).out, /^red-web .*Approved$/m);
+      const late = await empty.ask('pe', 'create', 'late', '--subnet', 'blue/default', '--service', 'web');
+      assert.match(late.err, /^culvert: EndpointNotVisible: /, 'who asks anew may not');
+    } finally {
+      await Promise.all([empty.stop(), copy.stop()]);
+    }
+  });
+
   it('prints the plan of a dry run and changes nothing', async () => {
     const changed = file('changed.yaml', lab.replace('10.200.1.4, 10.200.1.5', '10.200.1.4, 10.200.1.8, 10.200.1.9'));
     const before = (await server.ask('export')).out;

@@ -24,6 +24,8 @@ interface Choices {
     readonly direct: boolean;
     readonly proxy: boolean;
     readonly open: boolean;
+    /** Consumers see it; else they did when they asked. */
+    readonly seen: boolean;
     readonly own: boolean;
     readonly idle: number;
     readonly nat: number;
@@ -48,6 +50,7 @@ const choices: fc.Arbitrary<Choices> = fc.record({
       direct: fc.boolean(),
       proxy: fc.boolean(),
       open: fc.boolean(),
+      seen: fc.boolean(),
       own: fc.boolean(),
       idle: fc.integer({ min: 240, max: 300 }),
       nat: fc.integer({ min: 1, max: 4 }),
@@ -62,6 +65,8 @@ const choices: fc.Arbitrary<Choices> = fc.record({
 
 const idOf = (own: boolean, type: string, subscription: string, name: string): object =>
   own ? { id: `/subscriptions/${subscription}/resourceGroups/Prod-1/providers/Microsoft.Network/${type}/${name}` } : {};
+
+const isSeen = ({ open, seen }: Choices['services'][number]): boolean => open || seen;
 
 /** A lab file without mistakes. */
 function labFor({ consumers, services, group, namespace, probe, distribution }: Choices): object {
@@ -121,7 +126,7 @@ function labFor({ consumers, services, group, namespace, probe, distribution }: 
         })),
       },
     },
-    privateLinkServices: numbered(services, 'service', ({ direct, proxy, open, own, idle, nat }, i) => ({
+    privateLinkServices: numbered(services, 'service', ({ direct, proxy, open, seen, own, idle, nat }, i) => ({
       ...idOf(own, 'privateLinkServices', 'p', `Service${String(i)}`),
       subnet: 'provider/nat',
       ipConfigurations: Array.from({ length: direct ? 2 : nat }, (_, n) => `10.200.1.${String(10 + 8 * i + n)}`),
@@ -129,7 +134,7 @@ function labFor({ consumers, services, group, namespace, probe, distribution }: 
         ? { destinationIPAddress: `10.200.2.${String(200 + i)}`, bandwidthInMbps: 100 }
         : { loadBalancerFrontend: `lb/f${String(i)}` }),
       enableProxyProtocol: proxy,
-      visibility: open ? ['*'] : ['c'],
+      visibility: open ? ['*'] : seen ? ['c'] : [],
       ...(open ? { autoApproval: ['c'] } : {}),
       idleTimeoutInSeconds: idle,
     })),
@@ -139,6 +144,7 @@ function labFor({ consumers, services, group, namespace, probe, distribution }: 
       address: `10.0.0.${String(address)}`,
       privateLinkService: `service${String(i % services.length)}`,
       status,
+      ...(isSeen(services[i % services.length]!) ? {} : { outsideVisibility: true }),
     })),
   };
 }

@@ -32,8 +32,6 @@ export class Verdict implements FindingSink {
 
   add(prefix: PropertyPath, problems: readonly Problem[]): void {
     for (const { code, severity, message, path } of under(prefix, problems)) {
-      // Who may ask is decided once, when a connection is asked for: a list that shrinks later ends no connection.
-      if (code === 'ENDPOINT_NOT_VISIBLE') continue;
       (severity === 'error' ? this.errors : this.warnings).push(this.#detail(code, message, path));
     }
   }

@@ -224,6 +224,8 @@ function endpointOf(
     privateLinkService: connection === undefined ? `none of ${name}` : keyOfParent(connection.id),
     status: connection === undefined ? 'Disconnected' : statusOf(connection),
     linkIdentifier: Number(connection?.properties.linkIdentifier ?? 0),
+    // Who may ask was decided when it did: a list that shrinks later ends no connection.
+    outsideVisibility: true,
   };
 }
 

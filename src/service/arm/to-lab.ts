@@ -11,8 +11,10 @@ import { defaultRuleIdleMinutes, defaultServiceIdleSeconds } from '../idle.js';
 import { allOf, documentOf, featureType, partNamed, plainLocation } from './documents.js';
 import type { ArmDocument, Documents } from './documents.js';
 import { labGroup } from './from-model.js';
+import { audienceOf } from './model.js';
 import { connectionOf, serviceByAlias, wishOf } from './private-endpoint.js';
 import { labSections } from '../lab-sections.js';
+import { mayRequest } from '../visibility.js';
 import type { LabSection } from '../lab-sections.js';
 import { statusOf } from './private-link-service.js';
 import { prefixOf } from './addresses.js';
@@ -235,6 +237,11 @@ function serviceEntry({ properties: p }: Typed<'privateLinkServices'>): Record<s
   });
 }
 
+function isVisible(service: string, endpoint: string, documents: Documents): boolean {
+  const document = documentOf(documents, service, 'privateLinkServices');
+  return document === undefined || mayRequest(audienceOf(document), keyOf(subscriptionOf(endpoint)));
+}
+
 /** Null for one whose service is gone. */
 function endpointEntry(document: Typed<'privateEndpoints'>, documents: Documents): Record<string, unknown> | null {
   const { id, properties } = document;
@@ -253,6 +260,7 @@ function endpointEntry(document: Typed<'privateEndpoints'>, documents: Documents
     privateLinkService: new Ref(service.key),
     status: connection === undefined ? 'Disconnected' : statusOf(connection),
     linkIdentifier: connection === undefined ? undefined : Number(connection.properties.linkIdentifier),
+    outsideVisibility: isVisible(service.key, id, documents) ? undefined : true,
   });
 }
 

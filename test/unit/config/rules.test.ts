@@ -511,6 +511,12 @@ describe('config: rules of the service model', () => {
     assert.deepEqual(mistakes(edited(own, unseen)), []);
   });
 
+  it('lets a connection go on that was asked for before visibility shrank', () => {
+    const unseen: Edit = ['visibility: [consumer]\n    autoApproval: [consumer]', 'visibility: []'];
+    const asked: Edit = ['privateLinkService: database', 'privateLinkService: database, outsideVisibility: true'];
+    assert.deepEqual(mistakes(edited(unseen, asked)), []);
+  });
+
   it('allows a destination that is a private endpoint of another network only', () => {
     assert.deepEqual(mistakes(edited(['10.200.3.4', '10.0.0.4'])), []);
   });
