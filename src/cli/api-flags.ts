@@ -106,7 +106,7 @@ function warnOnce(manager: ResourceManager, log: Log): void {
 /** Changes of the resources take effect in the gateway before they are answered. */
 function follow(manager: ResourceManager, gateway: Gateway, log: Log): void {
   manager.attach({
-    check: (lab) => gateway.prepare(lab),
+    prepare: (lab) => gateway.prepare(lab).undo,
     apply: (lab) => {
       log.info('resources changed', { flowsEnded: gateway.take(lab) });
     },

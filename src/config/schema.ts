@@ -190,12 +190,9 @@ const privateEndpoint = z.strictObject({
     .optional()
     .meta({ description: 'Absent: Approved if auto-approved, else Pending.' }),
   linkIdentifier: whole(1, 0xffff_ffff, 'Absent: drawn from the seed.').optional(),
-  outsideVisibility: z
-    .boolean()
-    .default(false)
-    .meta({
-      description: 'The connection was asked for while the service could be seen; it is outside visibility now.',
-    }),
+  outsideVisibility: z.boolean().default(false).meta({
+    description: 'The connection was asked for while the service could be seen; it is outside visibility now.',
+  }),
 });
 
 const timeouts = z.strictObject({

@@ -11,8 +11,12 @@ import type { Store } from './store.js';
 
 /** What the gateway does with the resources; absent where resources are managed alone. */
 export interface Runtime {
-  /** Refuses what this machine cannot run, before it is written. @throws CulvertError */
-  check(lab: LabConfig): void;
+  /**
+   * Refuses what this machine cannot run, before it is written, and makes ready what can be run.
+   * @returns takes back what it made, where the change is not made after all
+   * @throws CulvertError
+   */
+  prepare(lab: LabConfig): () => void;
   /** Makes it so. */
   apply(lab: LabConfig): void;
 }
@@ -85,7 +89,7 @@ export class ResourceManager {
     return this.last.then(() => {
       const change = plan(this.current);
       const judged = judge(this.current, change);
-      this.runtime?.check(labOf(judged, this.base));
+      this.runtime?.prepare(labOf(judged, this.base))();
       return { change, warnings: judged.warnings };
     });
   }
@@ -96,8 +100,13 @@ export class ResourceManager {
     if (change.put.length === 0 && change.remove.length === 0) return { change, before, after: before, warnings: [] };
     const judged = judge(before, change);
     const lab = labOf(judged, this.base);
-    this.runtime?.check(lab);
-    await this.store.write(change);
+    const undo = this.runtime?.prepare(lab);
+    try {
+      await this.store.write(change);
+    } catch (error) {
+      undo?.();
+      throw error;
+    }
     this.current = judged.documents;
     this.runtime?.apply(lab);
     const committed = { change, before, after: judged.documents, warnings: judged.warnings };

@@ -41,6 +41,13 @@ export interface GatewayOptions {
   readonly onFailure?: (error: CulvertError) => void;
 }
 
+/** What other resources need of this machine, made. */
+export interface Prepared {
+  readonly plans: readonly NetworkPlan[];
+  /** Removes it again, where the resources are not taken after all. */
+  readonly undo: () => void;
+}
+
 /** Between looks at ports that were warned of. */
 const WARNED_LOOK_MS = 1000;
 
@@ -205,7 +212,7 @@ export class Gateway {
    * @throws CulvertError as {@link prepare}
    */
   take(lab: LabConfig): number {
-    const plans = this.prepare(lab);
+    const { plans } = this.prepare(lab);
     const ended = this.apply(lab) + this.endMoved(plans);
     this.follow(plans);
     this.watch(true);
@@ -217,20 +224,23 @@ export class Gateway {
    * @throws CulvertError GATEWAY_NETWORKS_OVERLAP, GATEWAY_NAT_ADDRESS_TWICE, GATEWAY_PROBES_OVERLAP,
    *   GATEWAY_NETWORK_NOT_ATTACHED: nothing has changed then
    */
-  prepare(lab: LabConfig): NetworkPlan[] {
+  prepare(lab: LabConfig): Prepared {
     const plans = planNetworks(lab);
     const before = this.attachments.plans;
     const added = plans.filter(({ name }) => !this.served.has(name));
-    try {
-      this.attachments.freeProbeRoute(plans);
-      for (const plan of added) this.attach(plan);
-      this.attachments.giveProbeRoute(plans);
-      return plans;
-    } catch (error) {
+    const undo = (): void => {
       for (const { name } of added) if (this.served.has(name)) this.detach(name);
       this.attachments.sweep();
       this.attachments.freeProbeRoute(before);
       this.attachments.giveProbeRoute(before);
+    };
+    try {
+      this.attachments.freeProbeRoute(plans);
+      for (const plan of added) this.attach(plan);
+      this.attachments.giveProbeRoute(plans);
+      return { plans, undo };
+    } catch (error) {
+      undo();
       throw new CulvertError(
         'GATEWAY_NETWORK_NOT_ATTACHED',
         `the machine refuses what the networks need: ${(error as Error).message}`,

@@ -10,10 +10,15 @@ import type { Committed } from '../../../src/control/manager.js';
 import { seed } from '../../../src/control/seed.js';
 import { Store } from '../../../src/control/store.js';
 import { CulvertError } from '../../../src/errors.js';
+import { Gateway } from '../../../src/gateway/gateway.js';
+import type { ArmDocument } from '../../../src/service/arm/documents.js';
+import { documentsOf } from '../../../src/service/arm/from-model.js';
 import { lastName } from '../../../src/service/arm/resource-id.js';
 import { groupDocument } from '../../../src/service/arm/manage.js';
 import type { Topology } from '../../../src/translate/topology.js';
 import { repositoryRoot } from '../../support/machine.js';
+import { labText } from '../gateway/gateway-bench.js';
+import { ScriptedMachine } from '../gateway/scripted-machine.js';
 import { Sequence } from '../service/arm/sequence.js';
 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -143,8 +148,9 @@ loadBalancers:`,
     const applied: LabConfig[] = [];
     let refusal: CulvertError | null = new CulvertError('GATEWAY_NETWORKS_OVERLAP', 'no');
     manager.attach({
-      check: () => {
+      prepare: () => {
         if (refusal !== null) throw refusal;
+        return () => undefined;
       },
       apply: (lab) => applied.push(lab),
     });
@@ -160,10 +166,82 @@ loadBalancers:`,
     await again.close();
   });
 
+  describe('with a gateway', () => {
+    const machine = new ScriptedMachine();
+    let manager: ResourceManager;
+    let gateway: Gateway;
+
+    /** A lab with these consumers; the first two are those of the lab that runs. */
+    const labWith = (...consumers: readonly string[]): LabConfig => {
+      const more = consumers.map(
+        (name) => `
+  ${name}: { addressSpace: [10.0.0.0/16], subnets: { default: 10.0.0.0/24 }, namespace: ${name} }`,
+      );
+      const endpoints = consumers.map(
+        (name) => `
+  ${name}-web: { subnet: ${name}/default, address: 10.0.0.9, privateLinkService: web }`,
+      );
+      const text = labText()
+        .replace('virtualNetworks:', `virtualNetworks:${more.join('')}`)
+        .replace('privateEndpoints:', `privateEndpoints:${endpoints.join('')}`);
+      return parseLab(text, 'lab.yaml');
+    };
+    const documentsFor = (lab: LabConfig): readonly ArmDocument[] =>
+      documentsOf(lab.model, lab.gateway.networks, new Sequence());
+
+    beforeEach(async () => {
+      const lab = labWith();
+      manager = open(undefined, lab);
+      await seed(manager, lab, quiet);
+      const runDirectory = path.join(folder, `run${String(count)}`);
+      gateway = await Gateway.start({ lab: 'lab.yaml', resources: manager.lab(), log: quiet, runDirectory, machine });
+      manager.attach({ prepare: (next) => gateway.prepare(next).undo, apply: (next) => gateway.take(next) });
+    });
+    afterEach(async () => {
+      await manager.close();
+      await gateway.stop();
+    });
+
+    const networks = (): string[] => gateway.status().networks.map(({ name }) => lastName(name));
+    /** What a lab has more than the documents that are there. */
+    const added = (lab: LabConfig): ArmDocument[] =>
+      documentsFor(lab).filter((each) => /green/.test(JSON.stringify([each.id, each.properties['privateEndpoint']])));
+
+    it('takes back what it made on the machine for a change that cannot be written', async () => {
+      const before = { documents: manager.documents, networks: networks() };
+      const put = added(labWith('green'));
+      assert.ok(put.length >= 3);
+      // The store refuses the key of this one; the gateway has made its interface by then.
+      const unwritable = group('x'.repeat(4000));
+      const from = machine.history.length;
+      await assert.rejects(
+        manager.change(() => ({ put: [...put, unwritable], remove: [] })),
+        { code: 'STATE_KEY_TOO_LONG' },
+      );
+      const made = machine.history.slice(from);
+      assert.deepEqual(
+        [made.includes('+green'), made.some((each) => each.startsWith('open ')), made.at(-1)],
+        [true, true, '-green'],
+      );
+      assert.ok([...machine.devices].some(([name, device]) => lastName(name) === 'green' && device.closed));
+      assert.deepEqual({ documents: manager.documents, networks: networks() }, before);
+      await manager.change(() => ({ put, remove: [] }));
+      assert.deepEqual(networks().toSorted(), [...before.networks, 'green'].toSorted());
+    });
+
+    it('leaves nothing on the machine of a change that is only looked at', async () => {
+      const before = networks();
+      const from = machine.history.length;
+      await manager.preview(() => ({ put: added(labWith('green')), remove: [] }));
+      assert.deepEqual([networks(), machine.history.at(-1)], [before, '-green']);
+      assert.ok(machine.history.length > from);
+    });
+  });
+
   it('shows and runs nothing that was not written', async () => {
     const manager = open();
     let applied = 0;
-    manager.attach({ check: () => undefined, apply: () => applied++ });
+    manager.attach({ prepare: () => () => undefined, apply: () => applied++ });
     const bad = { ...group('a'), properties: { big: 1n } };
     await assert.rejects(manager.change(() => ({ put: [bad], remove: [] })));
     assert.deepEqual([manager.documents.size, applied], [0, 0]);
