@@ -1,6 +1,10 @@
 /**
  * ARM templates, as Bicep compiles them: parameters, variables, loops and expressions to resources with ids and bodies,
  * in an order in which each comes after what it depends on.
+ *
+ * Theory of operation. All resources are declared first: their conditions, loops, names and what they say that they
+ * depend on. Then their bodies are evaluated, each when it is its turn or when another one refers to it, so that
+ * `reference` finds resources wherever they stand; who refers to a resource depends on it, as in Azure.
  */
 import { documentTypes, keyOf, partTypeOf } from '../../service/arm/resource-id.js';
 import { isWritable } from '../../service/arm/manage.js';
@@ -27,7 +31,18 @@ export interface TemplateResource {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-interface Declared extends TemplateResource, Dependent {}
+interface Declared extends Dependent {
+  /** As written, but for what is evaluated when it is declared. */
+  readonly written: Json;
+  readonly context: Context;
+  /** Once it is evaluated. */
+  body: Json | null;
+  /** Ids, in lower case, of resources that expressions in it refer to. */
+  readonly refersTo: Set<string>;
+}
+
+/** A resource that others stand inside of. */
+type Parent = Pick<Declared, 'id'>;
 
 /** Azure's limit of resources in a template. */
 const MAX_RESOURCES = 800;
@@ -48,6 +63,9 @@ class Template {
   readonly #variables = new Map<string, Value>();
   readonly #running = new Set<string>();
   readonly #declared: Declared[] = [];
+  /** Being evaluated: each one, but for the first, is referred to by the one before it. */
+  readonly #making: Declared[] = [];
+  #allDeclared = false;
   /** Names of resources whose condition is false, of loops, and of resources that are there already, where asked for. */
   readonly #leftOut: (() => readonly string[])[] = [];
   readonly #context: Context;
@@ -66,7 +84,7 @@ class Template {
         ['subscription', () => ({ id: `/subscriptions/${target.subscription}`, subscriptionId: target.subscription })],
         ['resourcegroup', () => ({ id: this.#group(), name: target.resourceGroup, location: target.location })],
         ['resourceid', (args, path) => this.#resourceId(args, path)],
-        ['reference', ([name], path) => this.#reference(String(name), path)],
+        ['reference', ([name, , full], path) => this.#reference(String(name), full, path)],
       ]),
     };
   }
@@ -80,9 +98,13 @@ class Template {
     }
     for (const name of known) this.#once('parameters', this.#parameters, name, `parameters.${name}`);
     this.#declareAll(this.#template['resources'], 'resources', null, this.#context);
-    return sorted(this.#declared, (name) => this.#leftOut.some((names) => names().includes(name))).map(
-      ({ id, body }) => ({ id, body }),
+    this.#allDeclared = true;
+    const made = this.#declared.map((each) => ({ ...each, body: this.#bodyOf(each) }));
+    const order = sorted(
+      made.map((each) => ({ ...each, dependsOn: [...each.dependsOn, ...each.refersTo] })),
+      (name) => this.#leftOut.some((names) => names().includes(name)),
     );
+    return order.map(({ id, body }) => ({ id, body }));
   }
 
   #group({ subscription, resourceGroup } = this.#target): string {
@@ -145,15 +167,43 @@ class Template {
     return `${group}/providers/${type[0]!}/${names.map((name, i) => `${type[i + 1]!}/${name}`).join('/')}`;
   }
 
-  /** What the template itself says of one of its resources; what only the server knows is not there yet. */
-  #reference(name: string, path: string): Value {
+  /**
+   * What the template itself says of one of its resources; what only the server knows is not there yet.
+   * @param full 'Full': the whole resource, else its properties
+   */
+  #reference(name: string, full: Value, path: string): Value {
+    if (!this.#allDeclared) {
+      const what = 'reference is for what is inside of a resource: not for its name, condition, loop or dependsOn';
+      throw templateError('REFERENCE', path, what);
+    }
     const found = this.#declared.find((each) => each.names.includes(keyOf(name)));
-    if (found !== undefined) return { ...partsWithIds(found), id: found.id, name: found.id.split('/').at(-1) };
-    const what = `reference('${name}') names no resource that the template declares before this one`;
-    throw templateError('REFERENCE', path, `${what}: what only the server knows cannot be had`);
+    if (found === undefined) {
+      const what = `reference('${name}') names no resource that the template makes`;
+      throw templateError('REFERENCE', path, `${what}: what only the server knows cannot be had`);
+    }
+    this.#making.at(-1)?.refersTo.add(keyOf(found.id));
+    const body = this.#bodyOf(found);
+    const known = { id: found.id, name: found.id.split('/').at(-1) };
+    const properties = partsWithIds(found.id, body);
+    return keyOf(String(full)) === 'full' ? { ...body, properties, ...known } : { ...properties, ...known };
   }
 
-  #declareAll(resources: unknown, path: string, parent: Declared | null, context: Context): void {
+  /** @throws CulvertError TEMPLATE_CYCLE */
+  #bodyOf(declared: Declared): Json {
+    if (declared.body !== null) return declared.body;
+    const { path, written, context } = declared;
+    if (this.#making.includes(declared)) {
+      const paths = [...this.#making.slice(this.#making.indexOf(declared)), declared].map((each) => each.path);
+      throw templateError('CYCLE', path, `these resources refer to each other: ${paths.join(' -> ')}`);
+    }
+    this.#making.push(declared);
+    declared.body = evaluatedBody(written, context, path);
+    this.#making.pop();
+    this.#context.work.resource(declared.body, path);
+    return declared.body;
+  }
+
+  #declareAll(resources: unknown, path: string, parent: Parent | null, context: Context): void {
     if (!Array.isArray(resources) && !isObject(resources)) {
       throw templateError('RESOURCE', path, 'resources are a list, or an object with symbolic names');
     }
@@ -169,7 +219,7 @@ class Template {
     }
   }
 
-  #repeat(resource: Json, path: string, parent: Declared | null, context: Context, symbols: readonly string[]): void {
+  #repeat(resource: Json, path: string, parent: Parent | null, context: Context, symbols: readonly string[]): void {
     const { name, count } = isObject(resource['copy']) ? resource['copy'] : {};
     if (typeof name !== 'string') {
       throw templateError('COPY', `${path}.copy`, "a resource's loop is an object with a name and a count");
@@ -182,7 +232,7 @@ class Template {
     }
   }
 
-  #declare(resource: Json, path: string, parent: Declared | null, context: Context, names: readonly string[]): void {
+  #declare(resource: Json, path: string, parent: Parent | null, context: Context, names: readonly string[]): void {
     const { condition = true, type, name, dependsOn = [], resources, ...rest } = resource;
     const wanted = evaluate(condition, context, `${path}.condition`);
     if (typeof wanted !== 'boolean')
@@ -193,19 +243,17 @@ class Template {
       this.#leftOut.push(() => allNames(loose(), names));
       // As in Azure, a parent's condition is not its children's.
       if (resources !== undefined) {
-        this.#declareAll(
-          resources,
-          `${path}.resources`,
-          { id: loose(), body: {}, path, dependsOn: [], names },
-          context,
-        );
+        this.#declareAll(resources, `${path}.resources`, { id: loose() }, context);
       }
       return;
     }
     const id = this.#idOf(String(type), named(), parent, path);
     const declared: Declared = {
       id,
-      body: bodyOf(rest, context, path),
+      written: rest,
+      context,
+      body: null,
+      refersTo: new Set(),
       path,
       dependsOn: [...dependencies(dependsOn, context, path), ...(parent === null ? [] : [keyOf(parent.id)])],
       names: allNames(id, names),
@@ -222,11 +270,10 @@ class Template {
     if (twin !== undefined) {
       throw templateError('RESOURCE', declared.path, `${twin.path} has the same type and name already`);
     }
-    this.#context.work.resource(declared.body, declared.path);
     this.#declared.push(declared);
   }
 
-  #idOf(type: string, name: string, parent: Declared | null, path: string): string {
+  #idOf(type: string, name: string, parent: Parent | null, path: string): string {
     const [full, own] = inParent(type, name, parent);
     const [namespace = '', ...types] = full.split('/');
     const known = documentTypes.find((each) => keyOf(each) === keyOf(types[0] ?? ''));
@@ -244,7 +291,7 @@ class Template {
   }
 
   /** The id of a resource of any type, whether it can be had here or not. */
-  #looseId(type: string, name: string, parent: Declared | null): string {
+  #looseId(type: string, name: string, parent: Parent | null): string {
     const [full, own] = inParent(type, name, parent);
     return this.#formatId(full.split('/'), own);
   }
@@ -255,7 +302,7 @@ class Template {
 }
 
 /** The whole type and all names of a resource that may stand inside another one. */
-const inParent = (type: string, name: string, parent: Declared | null): [type: string, names: string[]] => [
+const inParent = (type: string, name: string, parent: Parent | null): [type: string, names: string[]] => [
   parent !== null && !type.includes('/') ? `${typeOfId(parent.id)}/${type}` : type,
   parent !== null && !name.includes('/') ? [...namesOfId(parent.id), name] : name.split('/'),
 ];
@@ -270,7 +317,7 @@ function nameOf(name: unknown, context: Context, path: string): string {
   throw templateError('RESOURCE', path, 'a resource has a name: a text');
 }
 
-function bodyOf(resource: Json, context: Context, path: string): Json {
+function evaluatedBody(resource: Json, context: Context, path: string): Json {
   const body: Record<string, unknown> = {};
   for (const key of ['location', 'tags', 'sku', 'properties']) {
     if (resource[key] !== undefined) body[key] = evaluate(resource[key], context, `${path}.${key}`);
@@ -285,7 +332,7 @@ function dependencies(dependsOn: unknown, context: Context, path: string): strin
 }
 
 /** A resource's properties; parts in them have the ids that they will have. */
-const partsWithIds = ({ id, body }: Declared): Json =>
+const partsWithIds = (id: string, body: Json): Json =>
   Object.fromEntries(
     Object.entries(isObject(body['properties']) ? body['properties'] : {}).map(([list, parts]) => [
       list,

@@ -189,6 +189,103 @@ describe('ARM templates: resources', () => {
     });
   });
 
+  describe('that refer to others', () => {
+    const referring = (name: string, to: string, more: object = {}): object =>
+      network(name, { ...more, properties: { label: `of ${name}`, seen: `[reference('${to}').label]` } });
+    const leaf = (name: string, more: object = {}): object =>
+      network(name, { location: 'north', properties: { label: `of ${name}` }, ...more });
+    const seen = (...resources: object[]): unknown[] =>
+      resourcesOf({ resources }, target, new Map()).map(({ id, body }) => [
+        id.split('/').at(-1),
+        (body['properties'] as { seen?: unknown }).seen,
+      ]);
+
+    it('see what is declared later, and come after it', () => {
+      assert.deepEqual(seen(referring('a', 'b'), referring('b', 'c'), leaf('c')), [
+        ['c', undefined],
+        ['b', 'of c'],
+        ['a', 'of b'],
+      ]);
+    });
+
+    it('see one that others see too, and each turn of a loop', () => {
+      const loop = { name: 'all', count: 2 };
+      const looped = referring("[format('x{0}', copyIndex())]", 'z', { copy: loop });
+      assert.deepEqual(seen(looped, referring('y', 'z'), leaf('z')), [
+        ['z', undefined],
+        ['x0', 'of z'],
+        ['x1', 'of z'],
+        ['y', 'of z'],
+      ]);
+    });
+
+    it('see the whole resource if they ask for it', () => {
+      const full = network('a', {
+        properties: {
+          where: "[reference('b', '2025-05-01', 'Full').location]",
+          label: "[reference('b', '2025-05-01', 'full').properties.label]",
+        },
+      });
+      const [, { body }] = resourcesOf({ resources: [full, leaf('b')] }, target, new Map()) as [
+        unknown,
+        { body: object },
+      ];
+      assert.deepEqual((body as { properties: unknown }).properties, { where: 'north', label: 'of b' });
+    });
+
+    const cycles: [string, object[], RegExp][] = [
+      [
+        'each other',
+        [referring('a', 'b'), referring('b', 'c'), referring('c', 'b')],
+        /resources\[1\] -> resources\[2\] -> resources\[1\]/,
+      ],
+      ['themselves', [referring('a', 'a')], /resources\[0\] -> resources\[0\]/],
+      ['what depends on them', [referring('a', 'b'), leaf('b', { dependsOn: ['a'] })], /depend on each other/],
+    ];
+    for (const [what, resources, message] of cycles) {
+      it(`are refused where they refer to ${what}`, () => {
+        assert.throws(() => seen(...resources), { code: 'TEMPLATE_CYCLE', message });
+      });
+    }
+
+    const wrong: [string, object[], RegExp][] = [
+      [
+        'what is left out',
+        [referring('a', 'b'), leaf('b', { condition: false })],
+        /names no resource that the template makes/,
+      ],
+      [
+        'another one by their name',
+        [leaf('b'), network("[reference('b').label]")],
+        /not for its name, condition, loop or dependsOn/,
+      ],
+    ];
+    for (const [what, resources, message] of wrong) {
+      it(`are refused where they refer to ${what}`, () => {
+        assert.throws(() => seen(...resources), { code: 'TEMPLATE_REFERENCE', message });
+      });
+    }
+
+    it('are evaluated once, however many refer to them', () => {
+      const twice = Array.from({ length: 40 }, (_, i) =>
+        network(`v${String(i)}`, {
+          properties: {
+            label: `[first(concat(reference('v${String(i + 1)}').label, reference('v${String(i + 1)}').label))]`,
+          },
+        }),
+      );
+      assert.equal(seen(...twice, leaf('v40')).length, 41);
+    });
+
+    it('do not overflow the stack, however many refer to the next one', () => {
+      const chain = Array.from({ length: 800 }, (_, i) =>
+        i === 799 ? leaf('v799') : referring(`v${String(i)}`, `v${String(i + 1)}`),
+      );
+      assert.throws(() => seen(...chain), { code: 'TEMPLATE_TOO_DEEP' });
+      assert.equal(seen(...chain.slice(700)).length, 100);
+    });
+  });
+
   const malformed: [string, unknown, string][] = [
     ['resources that are a number', 5, 'TEMPLATE_RESOURCE'],
     ['no resources', undefined, 'TEMPLATE_RESOURCE'],
