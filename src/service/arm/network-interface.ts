@@ -2,6 +2,7 @@
 import { Addresses } from './addresses.js';
 import { documentOf, resourceType } from './documents.js';
 import type { ArmDocument, Change, Draw } from './documents.js';
+import { refuseApplicationSecurityGroups } from './network-security-group.js';
 import { formatResourceId } from './resource-id.js';
 import { bare, checkSameLocation, draftOf, newEtag, withIds } from './request.js';
 import type { PutRequest } from './request.js';
@@ -18,6 +19,8 @@ export function putNetworkInterface(request: PutRequest): Change {
   );
   const ipConfigurations = asked.map((configuration, index) => {
     const { properties } = configuration;
+    const groups = 'applicationSecurityGroups';
+    refuseApplicationSecurityGroups(properties[groups], configuration.id, groups);
     checkSameLocation(draft, properties.subnet.id, request.documents);
     return {
       ...configuration,

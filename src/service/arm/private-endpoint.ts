@@ -7,6 +7,7 @@ import { allOf, connectionType, documentOf } from './documents.js';
 import type { ArmDocument, Change, Documents, Draw } from './documents.js';
 import { audienceOf } from './model.js';
 import { systemInterface } from './network-interface.js';
+import { refuseApplicationSecurityGroups } from './network-security-group.js';
 import type { Connection } from './private-link-service.js';
 import { formatResourceId, keyOf, lastName, parseResourceId, sameText } from './resource-id.js';
 import { bare, changeNotAllowed, checkName, checkSameLocation, draftOf, newEtag, without } from './request.js';
@@ -82,6 +83,7 @@ export function putPrivateEndpoint(request: PutRequest): Change {
     throw refuse(400, 'PrivateEndpointConnectionCount', `${what}, ${where}.`, id);
   }
   checkSameLocation(draft, draft.properties.subnet.id, documents);
+  refuseApplicationSecurityGroups(draft.properties['applicationSecurityGroups'], id, 'applicationSecurityGroups');
   if (before !== undefined) checkFixed(before, draft, wish.id);
   const nic = interfaceOf(request, draft, before);
   const properties = {

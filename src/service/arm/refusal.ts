@@ -4,6 +4,7 @@ import type { RuleCode } from '../problem.js';
 
 /** Codes of refusals that are no rule of the service model; those that Azure publishes have its spelling. */
 export const refusalCodes = [
+  'ApplicationSecurityGroupsNotSupported',
   'CannotModifySystemResource',
   'ConnectionNotFound',
   'ConnectionTransition',

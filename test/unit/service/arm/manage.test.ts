@@ -352,3 +352,40 @@ describe('service: references', () => {
     }
   });
 });
+
+describe('service: application security groups', () => {
+  const groups = [{ id: `${G}/applicationSecurityGroups/web` }];
+  const code = 'ApplicationSecurityGroupsNotSupported';
+  const rule = (properties: object): { name: string; properties: object } => ({
+    name: 'r',
+    properties: { protocol: 'Tcp', access: 'Allow', direction: 'Inbound', priority: 100, ...properties },
+  });
+
+  for (const side of ['sourceApplicationSecurityGroups', 'destinationApplicationSecurityGroups']) {
+    it(`are refused in ${side} of a security rule, which would be one for all addresses`, () => {
+      const held = withNetwork();
+      const put = (value: unknown): unknown =>
+        held.put('networkSecurityGroups/nsg', { securityRules: [rule({ [side]: value })] });
+      assert.throws(() => put(groups), { code, message: new RegExp(`securityRules/r names .* in ${side}`) });
+      assert.equal(held.get('networkSecurityGroups/nsg'), undefined);
+      // As Azure's own answers have them.
+      put([]);
+      assert.throws(() => held.put('networkSecurityGroups/nsg/securityRules/r', rule({ [side]: groups }).properties), {
+        code,
+      });
+    });
+  }
+
+  it('are refused for an interface and for an endpoint', () => {
+    const held = withService({ visibility: { subscriptions: ['*'] } });
+    const configuration = { subnet: subnet('nat'), applicationSecurityGroups: groups };
+    assert.throws(
+      () => held.put('networkInterfaces/nic', { ipConfigurations: [{ name: 'ip', properties: configuration }] }),
+      { code },
+    );
+    const wish = { name: 'w', properties: { privateLinkServiceId: `${G}/privateLinkServices/web` } };
+    const asked = { subnet: subnet('nat'), manualPrivateLinkServiceConnections: [wish] };
+    assert.throws(() => held.put('privateEndpoints/pe', { ...asked, applicationSecurityGroups: groups }), { code });
+    held.put('privateEndpoints/pe', { ...asked, applicationSecurityGroups: [] });
+  });
+});
