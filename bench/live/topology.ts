@@ -175,26 +175,29 @@ export class LiveTopology {
   readonly missing: string[] = [];
   readonly spaces = new Namespaces();
   readonly peer: string;
+  private readonly congestion: string;
   readonly client: string;
   private readonly server: string;
   private readonly middle: string;
   private readonly folder: string;
   private readonly asked: Running[] = [];
 
-  private constructor() {
+  private constructor(congestion: string) {
+    this.congestion = congestion;
     this.folder = mkdtempSync(path.join(os.tmpdir(), 'culvert-live-'));
     this.peer = path.join(this.folder, 'peer');
-    this.client = this.spaces.add();
-    this.server = this.spaces.add();
-    this.middle = this.spaces.add();
+    this.client = this.space();
+    this.server = this.space();
+    this.middle = this.space();
   }
 
   /**
    * Makes it and starts all.
    * @param gateways the `culvert up` to measure, and others to measure it beside
+   * @param congestion the congestion control of all ends (tcp_congestion_control); empty: the machine's own
    */
-  static async up(gateways: readonly Gateway[]): Promise<LiveTopology> {
-    const topology = new LiveTopology();
+  static async up(gateways: readonly Gateway[], congestion: string): Promise<LiveTopology> {
+    const topology = new LiveTopology(congestion);
     try {
       await topology.build(gateways);
       return topology;
@@ -220,6 +223,12 @@ export class LiveTopology {
     this.startNftables();
     await this.startHaproxy();
     await this.startNginx();
+  }
+
+  private space(): string {
+    const space = this.spaces.add();
+    if (this.congestion !== '') this.set(space, 'net/ipv4/tcp_congestion_control', this.congestion);
+    return space;
   }
 
   private link(): void {
@@ -275,7 +284,7 @@ export class LiveTopology {
   private async startGateway({ name, command, workers }: Gateway, n: number): Promise<void> {
     const file = path.join(this.folder, `${name}.yaml`);
     // A namespace takes one gateway's provider network: further ones have servers of their own, which are the same.
-    const server = n === 0 ? this.server : this.spaces.add();
+    const server = n === 0 ? this.server : this.space();
     if (n > 0) {
       ip('-n', server, 'link', 'set', 'lo', 'up');
       await this.startServers(server);
