@@ -49,10 +49,14 @@ const draw = { guid: () => randomUUID(), uint32: () => randomBytes(4).readUInt32
 /** The service gives these, or decides of them with other requests. */
 const notCompared = ['alias', 'status', 'linkIdentifier', 'outsideVisibility'];
 
+/** Case does not count in subscriptions, nor in the name of a network, of which its interface's is made. */
+const caseless = ['subscription', 'visibility', 'autoApproval', 'roleAssignments', 'device'];
+
 const text = ({ value }: Entry): string =>
   JSON.stringify(
     Object.entries(value)
       .filter(([name]) => !notCompared.includes(name))
+      .map(([name, inner]) => [name, caseless.includes(name) ? keyOf(JSON.stringify(inner)) : inner] as const)
       .toSorted(([a], [b]) => (a < b ? -1 : 1)),
   );
 

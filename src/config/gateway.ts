@@ -1,5 +1,6 @@
 /** What `culvert up` needs to know: the `gateway` section, and the interface of each virtual network. */
 import { addressInUse, checkAddressText, checkInNetwork } from '../service/addresses.js';
+import { deviceNames, maxDeviceOctets } from '../service/device-names.js';
 import type { FindingSink } from '../service/problem.js';
 import type { ResourceModel } from '../service/resources.js';
 import { cidrsOverlap, formatCidr, parseAddress } from '../wire/address.js';
@@ -18,32 +19,12 @@ export interface AttachmentShape {
 export type AttachmentShapes = Readonly<Record<string, AttachmentShape>>;
 
 /** Linux's IFNAMSIZ without its final zero. */
-const MAX_DEVICE_OCTETS = 15;
 const DEVICE = /^[^\s/:%]+$/;
 const NAMESPACE = /^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,79}$/;
 /** What every IPv4 host takes (RFC 791) and what the total length can tell. */
 const MIN_MTU = 576;
 const MAX_MTU = 65535;
 const MAX_WORKERS = 32;
-
-/** The interface of each network: as written, else `cv-NAME` cut to what fits, numbered where two would be one. */
-function deviceNames(shapes: AttachmentShapes): Map<string, string> {
-  const networks = Object.entries(shapes);
-  const names = new Map<string, string>();
-  const used = new Set<string>(networks.flatMap(([, { device }]) => device ?? []));
-  for (const [network, { device }] of networks) {
-    // The management interface knows networks by their resource ids.
-    const label = network.slice(network.lastIndexOf('/') + 1);
-    let name = device ?? `cv-${label}`.slice(0, MAX_DEVICE_OCTETS);
-    for (let n = 2; device === undefined && used.has(name); n++) {
-      const end = `-${String(n)}`;
-      name = `cv-${label}`.slice(0, MAX_DEVICE_OCTETS - end.length) + end;
-    }
-    used.add(name);
-    names.set(network, name);
-  }
-  return names;
-}
 
 /** Addresses that the gateway itself answers for; a host with one of them would swallow the packets. */
 function takenAddresses(model: ResourceModel): Map<string, Map<number, string>> {
@@ -98,7 +79,7 @@ function checkNames(shapes: AttachmentShapes, findings: FindingSink): void {
       findings.error('CONFIG_NAME', what, [...at, 'namespace']);
     }
     if (device !== undefined) {
-      if (Buffer.byteLength(device) > MAX_DEVICE_OCTETS || !DEVICE.test(device) || /^\.\.?$/.test(device)) {
+      if (Buffer.byteLength(device) > maxDeviceOctets || !DEVICE.test(device) || /^\.\.?$/.test(device)) {
         const what = `'${device}' is no name of an interface: 1 to 15 octets, no space, slash, colon or percent sign`;
         findings.error('CONFIG_NAME', what, [...at, 'device']);
       }
@@ -158,7 +139,7 @@ export function resolveGateway(
   if (socket !== null && (socket === '' || Buffer.byteLength(socket) > 107)) {
     findings.error('SETTING_RANGE', 'socket is a path of 1 to 107 octets', ['gateway', 'socket']);
   }
-  const devices = deviceNames(shapes);
+  const devices = deviceNames(new Map(Object.entries(shapes).map(([network, { device }]) => [network, device])));
   const networks = new Map(
     Object.entries(shapes).map(([name, network]): [string, NetworkAttachment] => [
       name,

@@ -3,10 +3,9 @@
  * service model, not of the shape, so that one wrong number does not hide what else is wrong; `meta` repeats the ranges
  * for the published JSON schema only.
  */
+import { namePattern } from '../service/names.js';
 import { z } from 'zod';
 import { defaultRuleIdleMinutes, defaultServiceIdleSeconds } from '../service/idle.js';
-
-const namePattern = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?$/;
 
 const name = z.string().regex(namePattern);
 const named = <T extends z.ZodType>(value: T): z.ZodRecord<typeof name, T> => z.record(name, value);

@@ -29,11 +29,11 @@ const sizeOf = (value: unknown): unknown =>
   typeof value === 'string' || Array.isArray(value) ? value.length : undefined;
 const asIs = (value: unknown): unknown => value;
 
-const limits: readonly [string, measure: (value: unknown) => unknown, sign: 1 | -1, what: string][] = [
-  ['minLength', sizeOf, 1, 'at least'],
-  ['maxLength', sizeOf, -1, 'at most'],
-  ['minValue', asIs, 1, 'at least'],
-  ['maxValue', asIs, -1, 'at most'],
+const limits: readonly [string, measure: (value: unknown) => unknown, sign: 1 | -1][] = [
+  ['minLength', sizeOf, 1],
+  ['maxLength', sizeOf, -1],
+  ['minValue', asIs, 1],
+  ['maxValue', asIs, -1],
 ];
 
 /** Of types that Bicep can declare; they would go unchecked. */
@@ -98,11 +98,11 @@ export class ParameterTypes {
     if (Array.isArray(allowedValues) && !isAllowed(value, allowedValues)) {
       throw fail(`${shown(value)} is not one of ${JSON.stringify(allowedValues)}`);
     }
-    for (const [name, measure, sign, what] of limits) {
+    for (const [name, measure, sign] of limits) {
       const [limit, size] = [declared[name], measure(value)];
       if (limit === undefined || typeof size !== 'number') continue;
       if (typeof limit !== 'number') throw fail(`${name} is a number, not ${shown(limit)}`);
-      if ((size - limit) * sign < 0) throw fail(`${shown(value)} is refused: ${name} is ${what} ${String(limit)}`);
+      if ((size - limit) * sign < 0) throw fail(`${shown(value)} is refused: ${name} is ${String(limit)}`);
     }
     if (Array.isArray(value)) this.#checkItems(value, declared, at);
     else if (isObject(value)) this.#checkProperties(value, declared, at);

@@ -2,6 +2,7 @@
  * The shapes of what clients send: types only, ranges are rules of the service model. Unknown properties are kept, and
  * the values of enumerations are told without regard to case and kept as they came.
  */
+import { namePattern } from '../names.js';
 import { z } from 'zod';
 
 const reference = z.looseObject({ id: z.string() });
@@ -22,7 +23,10 @@ const part = <T extends z.ZodObject<z.ZodRawShape, z.core.$loose>>(
 ): z.ZodObject<{ name: z.ZodString; properties: z.ZodPrefault<T> }, z.core.$loose> =>
   z.looseObject({ name: z.string(), properties: properties.prefault({} as z.input<T>) });
 
-const subscriptions = z.looseObject({ subscriptions: z.array(z.string()).optional() }).optional();
+const subscription = z.string().refine((text) => text === '*' || namePattern.test(text), {
+  error: "a subscription is 1 to 80 letters, digits, '_', '.' and '-', as a GUID is",
+});
+const subscriptions = z.looseObject({ subscriptions: z.array(subscription).optional() }).optional();
 
 export const allocationMethods = ['Static', 'Dynamic'] as const;
 export const networkPolicies = ['Enabled', 'Disabled'] as const;
@@ -172,7 +176,7 @@ export const shapes = {
     /** Ours, as in a lab file. */
     idleTimeoutInSeconds: z.number().optional(),
     bandwidthInMbps: z.number().optional(),
-    roleAssignments: z.array(z.string()).optional(),
+    roleAssignments: z.array(subscription).optional(),
     proxyProtocol: z
       .strictObject({
         dialect: choice(['azure', 'aws', 'gcp', 'custom']).optional(),

@@ -13,6 +13,7 @@ import type { ArmDocument, Documents } from './documents.js';
 import { labGroup } from './from-model.js';
 import { audienceOf } from './model.js';
 import { connectionOf, serviceByAlias, wishOf } from './private-endpoint.js';
+import { defaultDevice, deviceNames } from '../device-names.js';
 import { labSections } from '../lab-sections.js';
 import { mayRequest } from '../visibility.js';
 import type { LabSection } from '../lab-sections.js';
@@ -98,10 +99,13 @@ const groupEntry = ({ properties }: Typed<'networkSecurityGroups'>): Record<stri
 
 const DEFAULT_MTU = '1500';
 
-function networkEntry({ id, location, tags = {}, properties }: Typed<'virtualNetworks'>): Record<string, unknown> {
+/** @param device the name of its interface, whether a tag says so or not */
+function networkEntry(
+  { id, location, tags = {}, properties }: Typed<'virtualNetworks'>,
+  device: string | undefined,
+): Record<string, unknown> {
   const hosts = (tags[hostTag] ?? '').split(/[\s,]+/).filter((text) => text !== '');
   const mtu = tags[mtuTag] ?? DEFAULT_MTU;
-  const device = tags[deviceTag];
   return given({
     subscription: subscriptionOf(id),
     location: plainLocation(location ?? 'local'),
@@ -126,7 +130,7 @@ function networkEntry({ id, location, tags = {}, properties }: Typed<'virtualNet
     namespace: tags[namespaceTag],
     hosts: hosts.length === 0 ? undefined : hosts,
     mtu: mtu === DEFAULT_MTU ? undefined : Number(mtu),
-    device: device === `cv-${lastName(id)}`.slice(0, 15) ? undefined : device,
+    device,
   });
 }
 
@@ -275,14 +279,29 @@ export function entriesOf(documents: Documents): { entries: Map<string, Entry>; 
   const members = poolMembers(documents);
   for (const each of allOf(documents, 'networkSecurityGroups'))
     take('networkSecurityGroups', each.id, groupEntry(each));
-  for (const each of allOf(documents, 'virtualNetworks')) take('virtualNetworks', each.id, networkEntry(each));
+  const networks = allOf(documents, 'virtualNetworks');
+  const devices = deviceNames(new Map(networks.map(({ id, tags }) => [keyOf(id), tags?.[deviceTag]])));
+  for (const each of networks) take('virtualNetworks', each.id, networkEntry(each, devices.get(keyOf(each.id))));
   for (const each of allOf(documents, 'loadBalancers')) take('loadBalancers', each.id, balancerEntry(each, members));
   for (const each of allOf(documents, 'privateLinkServices')) take('privateLinkServices', each.id, serviceEntry(each));
   for (const each of allOf(documents, 'privateEndpoints')) {
     take('privateEndpoints', each.id, endpointEntry(each, documents));
   }
+  left.push(...strayConfigurations(documents));
   return { entries, left };
 }
+
+/** A lab file has the addresses in backend pools, and no other interfaces. */
+const strayConfigurations = (documents: Documents): string[] =>
+  allOf(documents, 'networkInterfaces')
+    .filter(({ properties: p }) => p.privateEndpoint === undefined && p.privateLinkService === undefined)
+    .flatMap(({ id, properties }) => {
+      const stray = properties.ipConfigurations.filter(
+        (each) => (each.properties.loadBalancerBackendAddressPools ?? []).length === 0,
+      );
+      if (stray.length === properties.ipConfigurations.length) return [id];
+      return stray.map(({ name }) => `${id}/ipConfigurations/${name}`);
+    });
 
 /** Names in the file: the resources' own, with the resource group or a number where two are alike. */
 function namesOf(entries: ReadonlyMap<string, Entry>): Map<string, string> {
@@ -384,6 +403,8 @@ export function labOf(documents: Documents): { lab: Record<string, unknown>; lef
       for (const list of ['subscription', 'visibility', 'autoApproval', 'roleAssignments']) {
         if (value[list] !== undefined) value[list] = respelled(value[list]);
       }
+      // By its name in the file, which is not always its own.
+      if (value['device'] === defaultDevice(name)) delete value['device'];
       sections[section] ??= {};
       sections[section][name] =
         isDefaultId(entry, name) && (section !== 'networkSecurityGroups' || used.has(key))

@@ -1,10 +1,93 @@
 import assert from 'node:assert/strict';
 import { stringify } from 'yaml';
 import { planLab } from '../../../src/client/lab-plan.js';
+import { labOf as runningLab, defaultBase } from '../../../src/control/lab.js';
+import { labOf } from '../../../src/service/arm/to-lab.js';
+import type { Documents } from '../../../src/service/arm/documents.js';
 import { parseLab } from '../../../src/config/index.js';
 import { documentsOf } from '../../../src/service/arm/from-model.js';
 import { judge } from '../../../src/service/arm/judge.js';
-import { Sequence } from '../service/arm/sequence.js';
+import { G, Held, Sequence, subnet, withNetwork } from '../service/arm/sequence.js';
+
+/** The same as a server has that is started with the exported file; and what apply of that file would do to this one. */
+function exported(state: Documents): { left: readonly string[]; copy: Documents; steps: readonly unknown[] } {
+  const { lab, left } = labOf(state);
+  const loaded = parseLab(stringify(lab), 'lab.yaml');
+  const put = documentsOf(loaded.model, loaded.gateway.networks, new Sequence());
+  const copy = judge(new Map(), { put, remove: [] }).documents;
+  return { left, copy, steps: planLab(loaded, new Map(), state, true).steps };
+}
+
+/** The interfaces of networks, by their ids. */
+const devicesOf = (documents: Documents): unknown =>
+  [...runningLab(judge(documents, { put: [], remove: [] }), defaultBase()).gateway.networks.entries()]
+    .map(([id, { device }]) => `${id} ${device}`)
+    .toSorted();
+
+describe('culvert export', () => {
+  const network = (addressPrefix: string): object => ({
+    addressSpace: { addressPrefixes: [addressPrefix] },
+    subnets: [{ name: 'd', properties: { addressPrefix } }],
+  });
+
+  it('keeps the interfaces of networks with one name, and of those in capitals', () => {
+    const held = new Held();
+    for (const group of ['g', 'other', 'Third']) {
+      const path = `/subscriptions/s/resourceGroups/${group}/providers/Microsoft.Network/virtualNetworks/Net`;
+      held.put(path, network('10.0.0.0/24'), { tags: { 'culvert-namespace': `ns-${group}` } });
+    }
+    const { copy, steps } = exported(held.documents);
+    assert.deepEqual(steps, []);
+    assert.deepEqual(devicesOf(copy), devicesOf(held.documents));
+  });
+
+  it('leaves to apply nothing to do where a subscription is spelled otherwise', () => {
+    const held = withNetwork();
+    held.put('loadBalancers/lb', {
+      frontendIPConfigurations: [{ name: 'f', properties: { subnet: subnet('a'), privateIPAddress: '10.0.0.4' } }],
+    });
+    held.put('privateLinkServices/web', {
+      loadBalancerFrontendIpConfigurations: [{ id: `${G}/loadBalancers/lb/frontendIPConfigurations/f` }],
+      ipConfigurations: [{ name: 'nat', properties: { subnet: subnet('nat') } }],
+      visibility: { subscriptions: ['S', 'Other'] },
+      autoApproval: { subscriptions: ['oTHER'] },
+    });
+    const { steps, left } = exported(held.documents);
+    assert.deepEqual(steps, []);
+    assert.deepEqual(left, []);
+  });
+
+  it('names the interfaces that it leaves out', () => {
+    const held = withNetwork();
+    held.put('loadBalancers/lb', {
+      frontendIPConfigurations: [{ name: 'f', properties: { subnet: subnet('a'), privateIPAddress: '10.0.0.4' } }],
+      backendAddressPools: [{ name: 'pool' }],
+    });
+    const pools = [{ id: `${G}/loadBalancers/lb/backendAddressPools/pool` }];
+    const part = (name: string, more: object): object => ({ name, properties: { subnet: subnet('nat'), ...more } });
+    held.put('networkInterfaces/alone', { ipConfigurations: [part('a', {})] });
+    const both = [part('a', { loadBalancerBackendAddressPools: pools }), part('b', { primary: false })];
+    held.put('networkInterfaces/both', { ipConfigurations: both });
+    assert.deepEqual(exported(held.documents).left, [
+      `${G}/networkInterfaces/alone`,
+      `${G}/networkInterfaces/both/ipConfigurations/b`,
+    ]);
+  });
+});
+
+describe('the management interface', () => {
+  it('refuses subscriptions that no lab file can name', () => {
+    const held = withNetwork();
+    for (const list of ['visibility', 'autoApproval']) {
+      for (const name of ['not a sub!', ' ', '', '-a']) {
+        assert.throws(() => held.put('privateLinkServices/web', { [list]: { subscriptions: [name] } }), {
+          code: 'InvalidRequestFormat',
+          message: /a subscription is 1 to 80 letters/,
+        });
+      }
+    }
+  });
+});
 
 describe('culvert apply of a lab file', () => {
   it('has nothing to do with its own resources, whatever their parts are called', () => {
