@@ -35,11 +35,10 @@ export class LocalPlane implements DataPlane {
   }
 
   /** @param number as of Pump.add */
-  attach(plan: NetworkPlan, given: boolean, number = 0): AttachedDevice {
-    const device = this.openDevice(plan, given);
+  attach(plan: NetworkPlan, offload: boolean, number = 0): AttachedDevice {
+    const device = this.openDevice(plan, offload);
     this.ports.set(plan.name, this.pump.add(device, -1, new Int32Array(0), number));
-    const { name, mtu, offload } = device;
-    return { name, mtu, offload };
+    return { name: device.name, mtu: device.mtu, offload: device.offload };
   }
 
   detach(network: string): void {

@@ -318,6 +318,23 @@ describe('TUN device', function () {
     assert.equal(swap.seen.packets, before);
   });
 
+  it('takes a queue at a time, and no interface that is there already for a new one', () => {
+    const name = `cvq${String(process.pid)}`;
+    const opened: TunDevice[] = [];
+    try {
+      opened.push(TunDevice.attachQueue(true, { name, offload: true }));
+      opened.push(TunDevice.attachQueue(false, { name, offload: true }));
+      assert.deepEqual(
+        opened.map((device) => device.name),
+        [name, name],
+      );
+      assert.throws(() => TunDevice.attachQueue(true, { name }), { code: 'TUN_NAME_TAKEN' });
+    } finally {
+      for (const device of opened) device.close();
+    }
+    TunDevice.attachQueue(true, { name }).close();
+  });
+
   it('opens several queues of one interface, over which flows are spread', async () => {
     const netns = spaces.add();
     const queues = TunDevice.openQueues(2, { netns, addresses: [`${A}/24`], offload: true });

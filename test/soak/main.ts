@@ -5,6 +5,7 @@
  *   npm run soak                                  every row; a table, and JSON in the last line
  *   npm run soak -- --mtu 576,1500 --offload off  rows of these alone
  *   npm run soak -- --rows 3,4 --seed 7           by number, with another seed
+ *   npm run soak -- --workers 2                   with the flows shared by so many pumps
  *   npm run soak -- --list                        the rows
  *
  * Each of the two lines, consumer's and provider's, loses 2.5 % of what passes it in either direction, repeats 2.5 %,
@@ -13,6 +14,8 @@
  */
 import { parseArgs } from 'node:util';
 import type { Impairment } from '../../src/device/impaired-line.js';
+import { reportPlane } from '../../src/gateway/plane-report.js';
+import { mergeReports } from '../../src/gateway/workers/merge.js';
 import { ImpairedLink } from '../support/impaired-link.js';
 
 const MIB = 1 << 20;
@@ -68,9 +71,10 @@ interface Result extends Row {
 }
 
 /** Half of the streams have a client that speaks first, half one that listens first. */
-async function measure(number: number, row: Row, seed: number): Promise<Result> {
+async function measure(number: number, row: Row, seed: number, workers: number): Promise<Result> {
   const { mtu, offload, streams, octets, headersLost, synCookies } = row;
-  const link = await ImpairedLink.up({ mtu, offload, seed, impairment: LINES[row.line], headersLost, synCookies });
+  const impairment = LINES[row.line];
+  const link = await ImpairedLink.up({ mtu, offload, seed, impairment, headersLost, synCookies, workers });
   const started = performance.now();
   try {
     const late = new Promise<never>((_, reject) =>
@@ -85,7 +89,8 @@ async function measure(number: number, row: Row, seed: number): Promise<Result> 
     const faults = link.faults(streams, ...reports);
     if (link.headersLost !== streams * headersLost) faults.push(`${link.headersLost} headers were lost on purpose`);
     const { packets, lost, duplicated, reordered, corrupted } = link.lines;
-    const { translator } = link.pump;
+    const { headers, drops } = mergeReports(link.pumps.map((pump) => reportPlane(pump, new Map(), [])));
+    const superPackets = link.taps.reduce((sum, { seen }) => sum + seen.superPackets, 0);
     return {
       row: number,
       ...row,
@@ -98,10 +103,10 @@ async function measure(number: number, row: Row, seed: number): Promise<Result> 
       duplicated,
       reordered,
       corrupted,
-      superPackets: link.tap.seen.superPackets,
-      headersResent: translator.counters.headersResent,
+      superPackets,
+      headersResent: headers.resent,
       headersLostOnPurpose: link.headersLost,
-      drops: translator.drops.toJSON(),
+      drops,
     };
   } finally {
     link.down();
@@ -114,6 +119,7 @@ const { values: options } = parseArgs({
     offload: { type: 'string' },
     rows: { type: 'string' },
     seed: { type: 'string', default: '1' },
+    workers: { type: 'string', default: '1' },
     list: { type: 'boolean', default: false },
   },
 });
@@ -149,7 +155,7 @@ for (const [number, row] of wanted) {
     process.stdout.write('\n');
     continue;
   }
-  const result = await measure(number, row, Number(options.seed));
+  const result = await measure(number, row, Number(options.seed), Number(options.workers));
   results.push(result);
   const { seconds, mibPerSecond, longestSeconds, packets, lost, headersResent, faults } = result;
   const figures = `${seconds.toFixed(1)} s, ${mibPerSecond.toFixed(0)} MiB/s, longest ${longestSeconds.toFixed(1)} s`;

@@ -38,11 +38,13 @@ class WorkerThread implements PacketThread {
   private readonly worker: Worker;
   private readonly answers: MessagePort;
   private readonly answered: Int32Array;
+  private readonly events: ThreadEvents;
   private dead: CulvertError | null = null;
   private ending = false;
 
   constructor(data: ThreadData, events: ThreadEvents) {
     this.name = `worker ${String(data.index)}`;
+    this.events = events;
     const { port1, port2 } = new MessageChannel();
     this.answers = port1;
     const answered = new SharedArrayBuffer(4);
@@ -55,16 +57,11 @@ class WorkerThread implements PacketThread {
     this.worker.on('message', (what: Told) => {
       events.told(what);
     });
-    const died = (why: string, cause?: unknown): void => {
-      if (this.ending || this.dead !== null) return;
-      this.dead = new CulvertError('WORKER_DIED', `${this.name} ended: ${why}`, {}, { cause });
-      events.died(this.dead);
-    };
     this.worker.on('error', (error) => {
-      died(error instanceof CulvertError ? error.message : String(error.stack), error);
+      this.die(`ended: ${error instanceof CulvertError ? error.message : String(error.stack)}`, error);
     });
     this.worker.on('exit', (code) => {
-      died(`exit code ${String(code)}`);
+      this.die(`ended: exit code ${String(code)}`);
     });
   }
 
@@ -83,19 +80,24 @@ class WorkerThread implements PacketThread {
     this.answers.close();
   }
 
+  private die(why: string, cause?: unknown): void {
+    if (this.ending || this.dead !== null) return;
+    this.dead = new CulvertError('WORKER_DIED', `${this.name} ${why}`, {}, { cause });
+    this.events.died(this.dead);
+  }
+
   private post(call: Call): void {
     this.worker.postMessage(call);
   }
 
   private answer(): unknown {
-    if (this.dead !== null) throw this.dead;
     for (;;) {
+      if (this.dead !== null) throw this.dead;
       const before = Atomics.load(this.answered, 0);
       const received = receiveMessageOnPort(this.answers) as { message: Answer } | undefined;
       if (received === undefined) {
-        if (Atomics.wait(this.answered, 0, before, ANSWER_MS) !== 'timed-out') continue;
-        this.dead = new CulvertError('WORKER_DIED', `${this.name} gives no answer`);
-        throw this.dead;
+        if (Atomics.wait(this.answered, 0, before, ANSWER_MS) === 'timed-out') this.die('gives no answer');
+        continue;
       }
       const { message } = received;
       if ('value' in message) return message.value;
