@@ -22,7 +22,7 @@ export const FOR_READER = -2;
 
 export const NOBODY = -1;
 
-/** Unlike the flow tables' own, so that a worker's flows spread over all of its table. */
+/** Unlike the flow tables' own, so that a worker's flows are like any others to its table. */
 const SEED = 0x2545f491;
 const PORTS_OCTETS = 4;
 

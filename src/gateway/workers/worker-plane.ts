@@ -47,8 +47,6 @@ export class WorkerPlane implements DataPlane {
   /** Packets for the probes' address that belong to no probe. */
   private unwanted = 0;
   private nextTick: NodeJS.Timeout | null = null;
-  /** Drained with some workers. */
-  private drained: readonly DrainedAddress[] = [];
   /** Of the question for flows that is under way: its answers so far. */
   private flowReports: FlowReport[] = [];
   private onFlows: (() => void) | null = null;
@@ -144,10 +142,10 @@ export class WorkerPlane implements DataPlane {
   }
 
   settle(): DrainedAddress[] {
-    const left = [...this.drained, ...this.askAll('settle').flat()];
+    const left = this.askAll('settle').flat();
     if (left.length === 0) return left;
+    // The last worker to let go of an address tells of it too.
     const { draining } = this.natAddresses();
-    this.drained = left.filter(({ address }) => draining.includes(address));
     const done = left.filter(({ address }) => !draining.includes(address));
     return [...new Map(done.map((each) => [`${each.service} ${String(each.address)}`, each])).values()];
   }

@@ -6,8 +6,8 @@ import { ip } from '../../support/dissect.js';
 import { fragments, udpPacket } from '../../support/packets.js';
 
 const PLACE = { src: '10.0.0.5', dst: '10.9.0.4', dport: 53 };
-const OF = 3;
-const shares: readonly Share[] = [0, 1, 2].map((index) => ({ index, of: OF }));
+const OF = 4;
+const shares: readonly Share[] = [0, 1, 2, 3].map((index) => ({ index, of: OF }));
 
 describe('translators that share NAT addresses', () => {
   const sharing = (natPortFirst: number, natPortCount: number): Bench[] =>
@@ -46,16 +46,17 @@ describe('translators that share NAT addresses', () => {
   it('never give two datagrams under way the same identification', () => {
     for (const id of [0, 5, 65_534, 65_535]) {
       const seen = new Set<number>();
-      for (const b of sharing(2000, 100)) {
+      for (const [index, b] of sharing(2000, 100).entries()) {
         for (const src of ['10.0.0.5', '10.0.0.6', '10.0.0.7']) {
           const parts = fragments(udpPacket({ ...PLACE, src, sport: 7, id, df: false, payload: 'x'.repeat(900) }), 600);
           const ids = parts.map((part) => ip(b.client(part).sent[0]!.octets).id);
           assert.equal(new Set(ids).size, 1, 'all fragments of one datagram have the same');
           assert.ok(!seen.has(ids[0]!), `${String(ids[0])} again`);
+          assert.equal(ids[0]! % OF, index);
           seen.add(ids[0]!);
         }
       }
-      assert.equal(seen.size, 9);
+      assert.equal(seen.size, 3 * OF);
     }
   });
 });

@@ -59,15 +59,19 @@ describe('the owner of a packet', () => {
     const workers = 4;
     const counts = new Uint32Array(workers);
     const cells = new Set<number>();
+    const upper = new Set<number>();
     for (let sport = 1024; sport < 33_792; sport++) {
       const packet = tcpPacket({ src: '10.0.0.5', dst: '10.0.0.9', sport, dport: 443, flags: SYN });
       const mine = owner(packet, 0, workers);
       counts[mine]!++;
-      // The flow table of worker 0 uses the low bits of its own hash.
-      if (mine === 0) cells.add(flowHash(0x0a000005, 0x0a000009, (sport << 16) | 443, 6, 1) & 1023);
+      if (mine !== 0) continue;
+      const hash = flowHash(0x0a000005, 0x0a000009, (sport << 16) | 443, 6, 1);
+      cells.add(hash & 1023);
+      upper.add(hash >>> 24);
     }
     for (const n of counts) assert.ok(n > 7700 && n < 8700, counts.join());
     assert.ok(cells.size > 1000, `${cells.size} of 1024 cells`);
+    assert.equal(upper.size, 256, 'no part of the table’s own hash tells the worker');
   });
 });
 

@@ -185,11 +185,15 @@ describe('pumps that share the flows', () => {
     await s.quiet();
     const waiting = (): number => s.pumps.reduce((sum, pump) => sum + pump.fragmentsWaiting, 0);
     assert.equal(waiting(), parts.length - 1);
+    // What the pump's timer does.
+    const tick = (): void => {
+      for (const pump of s.pumps) (pump as unknown as { tick(): void }).tick();
+    };
     s.now = 29_999;
-    for (const { steering } of s.pumps) steering.expire();
+    tick();
     assert.equal(waiting(), parts.length - 1);
     s.now = 30_000;
-    for (const { steering } of s.pumps) steering.expire();
+    tick();
     assert.equal(waiting(), 0);
     const late = s.pumps.reduce((sum, { translator: t }) => sum + (t.drops.toJSON()['fragment-timeout'] ?? 0), 0);
     assert.equal(late, parts.length - 1);
@@ -245,6 +249,26 @@ describe('pumps that share the flows', () => {
     const all = s.pumps[2]!.translator;
     const others = all.flows.count + (all.drops.toJSON()['nat-exhausted'] ?? 0);
     assert.equal(taken.flows.count + dropped + others, steering.handedOver);
+  });
+
+  it('keep networks apart in what waits for one worker', async () => {
+    s.deaf = 1;
+    for (let sport = 1; sport <= 40; sport++) s.give(0, sport % 2 === 0 ? RED : BLUE, request(sport, String(sport)));
+    await s.quiet();
+    s.written(PROVIDER);
+    s.pumps[1]!.wake();
+    await s.quiet();
+    const sent = s.written(PROVIDER).map(datagram);
+    assert.ok(sent.length > 5);
+    for (const { dst, sport, payload } of sent) {
+      s.give(1, PROVIDER, udpPacket({ src: dst, dst: NAT, sport: 53, dport: sport, payload }));
+      const [mine, other] = Number(payload) % 2 === 0 ? [RED, BLUE] : [BLUE, RED];
+      assert.deepEqual(
+        s.written(mine).map((packet) => datagram(packet).dport),
+        [Number(payload)],
+      );
+      assert.deepEqual(s.written(other), []);
+    }
   });
 
   it('drop and count what comes for an interface that this worker has no more', async () => {

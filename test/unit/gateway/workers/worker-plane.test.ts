@@ -8,6 +8,33 @@ import { address, endpoint, link, rule, topology } from '../../../support/bench.
 const NAT = address('192.0.2.1') | 0;
 const BACKEND = address('10.1.0.4');
 
+describe('a plane of workers', () => {
+  it('tells that an address has drained once, when it has with the last of them', async () => {
+    /** By worker: what each draining address has left to do there. */
+    const rounds = [new Map([[7, 0]]), new Map([[7, 2]]), new Map([[7, 2]])];
+    const startThread: StartThread = ({ index }) => {
+      const draining = rounds[index]!;
+      const settle = (): object[] => {
+        const done = [...draining].filter(([, left]) => left === 0).map(([address]) => address);
+        for (const address of done) draining.delete(address);
+        for (const [address, left] of draining) draining.set(address, left - 1);
+        return done.map((address) => ({ service: 'web', address }));
+      };
+      const ask = (what: string) => (): unknown =>
+        what === 'settle' ? settle() : { given: [], draining: [...draining.keys()] };
+      return Promise.resolve({
+        ask: ask as PacketThread['ask'],
+        askFlows: () => undefined,
+        end: () => Promise.resolve(),
+      });
+    };
+    const plane = await WorkerPlane.start(3, topology(), {}, { startThread, setUp: () => undefined });
+    const told = Array.from({ length: 5 }, () => plane.settle());
+    assert.deepEqual(told, [[], [], [{ service: 'web', address: 7 }], [], []]);
+    await plane.end();
+  });
+});
+
 /** Threads as a gateway has them, but that no interface is opened. */
 describe('a plane of real threads', function () {
   this.timeout(30_000);
