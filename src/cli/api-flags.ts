@@ -69,7 +69,7 @@ export async function openResources(
   try {
     manager = new ResourceManager({ store, base: config ?? defaultBase() });
     warnOnce(manager, log);
-    told.follow(manager);
+    told.follow(manager, store);
     if (config !== undefined) await seed(manager, config, log);
   } catch (error) {
     await store.close();

@@ -1,23 +1,31 @@
 /**
- * The audit log: one JSON object a line for each resource that a change made, changed or deleted, with who asked for it,
- * what it was and what it is. A line is on the disk before the change is answered. When a file is full it becomes
- * FILE.1, the older ones move on, and the oldest goes.
+ * The audit log's file: one JSON object a line for each resource that a change made, changed or deleted. A line is on
+ * the disk before the change is answered. When a file is full it becomes FILE.1, the older ones move on, and the oldest
+ * goes.
+ *
+ * Theory of operation. The state holds a change's entries from the change's own transaction on, and the file gets them
+ * after it: a process killed in between, or a disk that takes no more, leaves entries that only the state has. Entries
+ * are numbered, and the last line says how far the file is, so that each of them comes into it once. A line that was cut
+ * short is taken away when the file is opened; its entry is still in the state.
  */
-import { closeSync, fdatasyncSync, fstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import type { ArmDocument } from '../service/arm/documents.js';
-import { keyOf } from '../service/arm/resource-id.js';
-import { isSame } from '../service/arm/steps.js';
-import type { Caller } from './caller.js';
-import type { Committed } from './manager.js';
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 
-export interface AuditEntry {
-  readonly time: string;
-  /** Null: culvert itself. */
-  readonly who: Caller | null;
-  readonly action: 'create' | 'change' | 'delete';
-  readonly id: string;
-  readonly before: ArmDocument | null;
-  readonly after: ArmDocument | null;
+/** An entry as the file has it. */
+export interface AuditLine {
+  /** From 1, by one with each line. */
+  readonly number: number;
+  /** JSON, with the number in it. */
+  readonly text: string;
 }
 
 export interface AuditLimits {
@@ -29,37 +37,53 @@ export interface AuditLimits {
 
 const LIMITS: AuditLimits = { maxOctets: 16 << 20, kept: 4 };
 
-/** What a change did, resource by resource. */
-export function entriesOf({ change, before, after }: Committed, who: Caller | null, time = new Date()): AuditEntry[] {
-  const keys = [...change.remove, ...change.put.map((document) => keyOf(document.id))];
-  return [...new Set(keys)].flatMap((key) => {
-    const [was, is] = [before.get(key) ?? null, after.get(key) ?? null];
-    const { id } = is ?? was ?? { id: undefined };
-    // Some requests write what was there before, under a new etag.
-    if (id === undefined || (was !== null && is !== null && isSame(was, is))) return [];
-    const action = was === null ? 'create' : is === null ? 'delete' : 'change';
-    return { time: time.toISOString(), who, action, id, before: was, after: is };
-  });
-}
+const NEWLINE = 0x0a;
 
 export class AuditLog {
   private readonly file: string;
   private readonly limits: AuditLimits;
   private descriptor: number | null = null;
+  /** Number of the last line. */
+  private last = 0;
 
   constructor(file: string, limits: AuditLimits = LIMITS) {
     this.file = file;
     this.limits = limits;
   }
 
-  /** @throws Error of the file system */
-  append(entries: readonly AuditEntry[]): void {
-    if (entries.length === 0) return;
-    this.descriptor ??= openSync(this.file, 'a', 0o600);
-    const text = Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-    for (let at = 0; at < text.length;) at += writeSync(this.descriptor, text, at);
-    fdatasyncSync(this.descriptor);
-    if (fstatSync(this.descriptor).size >= this.limits.maxOctets) this.rotate();
+  /**
+   * Writes the lines that the file does not have yet.
+   * @returns the number of its last line; 0: it has none
+   * @throws Error of the file system; what was not written may be given again
+   */
+  append(lines: readonly AuditLine[]): number {
+    try {
+      const descriptor = this.open();
+      const text = Buffer.from(lines.flatMap((line) => (line.number > this.last ? `${line.text}\n` : [])).join(''));
+      for (let at = 0; at < text.length;) at += writeSync(descriptor, text, at);
+      if (text.length > 0) fdatasyncSync(descriptor);
+      this.last = Math.max(this.last, lines.at(-1)?.number ?? 0);
+      if (fstatSync(descriptor).size >= this.limits.maxOctets) this.rotate();
+      return this.last;
+    } catch (error) {
+      // Opening it anew finds out how far it is.
+      this.close();
+      throw error;
+    }
+  }
+
+  private open(): number {
+    if (this.descriptor !== null) return this.descriptor;
+    this.descriptor = openSync(this.file, 'a+', 0o600);
+    // A device, as /dev/null, may be read without end.
+    const content = fstatSync(this.descriptor).isFile() ? readFileSync(this.descriptor) : Buffer.alloc(0);
+    const whole = content.lastIndexOf(NEWLINE) + 1;
+    if (whole < content.length) ftruncateSync(this.descriptor, whole);
+    this.last = Math.max(
+      this.last,
+      lastNumber(content.subarray(0, whole)) ?? lastNumber(readOld(`${this.file}.1`)) ?? 0,
+    );
+    return this.descriptor;
   }
 
   private rotate(): void {
@@ -79,5 +103,26 @@ export class AuditLog {
   close(): void {
     if (this.descriptor !== null) closeSync(this.descriptor);
     this.descriptor = null;
+  }
+}
+
+function readOld(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
+/** Of a file's last line; undefined: it has none, or one of an older version. */
+function lastNumber(content: Buffer): number | undefined {
+  const end = content.length - 1;
+  if (end < 0) return undefined;
+  const line = content.subarray(content.lastIndexOf(NEWLINE, end - 1) + 1, end).toString();
+  try {
+    const { number } = JSON.parse(line) as { readonly number?: unknown };
+    return typeof number === 'number' ? number : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -5,13 +5,13 @@ import { allOf, connectionType } from '../service/arm/documents.js';
 import { statusOf } from '../service/arm/private-link-service.js';
 import type { Connection } from '../service/arm/private-link-service.js';
 import { documentOf } from '../service/arm/documents.js';
-import type { AuditEntry } from './audit.js';
+import type { AuditEntry } from './audit-entry.js';
 import type { EventFields, EventHub } from './events.js';
 import type { Committed } from './manager.js';
 
 /** A change as events: one for each resource, and for connections what became of them. */
-export function eventsOf(entries: readonly AuditEntry[], committed: Committed): EventFields[] {
-  return [...entries.map(eventOf), ...drains(committed)];
+export function eventsOf(committed: Committed): EventFields[] {
+  return [...committed.entries.map(eventOf), ...drains(committed)];
 }
 
 function eventOf({ action, id, before, after }: AuditEntry): EventFields {

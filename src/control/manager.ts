@@ -6,6 +6,8 @@ import type { LabConfig } from '../config/index.js';
 import type { Change, Documents } from '../service/arm/documents.js';
 import { judge } from '../service/arm/judge.js';
 import type { RefusalDetail } from '../service/arm/refusal.js';
+import { type AuditEntry, entriesOf } from './audit-entry.js';
+import { currentCaller } from './caller.js';
 import { type LabBase, labOf } from './lab.js';
 import type { Store } from './store.js';
 
@@ -27,6 +29,7 @@ export interface Committed {
   readonly before: Documents;
   readonly after: Documents;
   readonly warnings: readonly RefusalDetail[];
+  readonly entries: readonly AuditEntry[];
 }
 
 export interface ManagerOptions {
@@ -97,19 +100,22 @@ export class ResourceManager {
   private async make(plan: (documents: Documents) => Change): Promise<Committed> {
     const before = this.current;
     const change = plan(before);
-    if (change.put.length === 0 && change.remove.length === 0) return { change, before, after: before, warnings: [] };
+    if (change.put.length === 0 && change.remove.length === 0) {
+      return { change, before, after: before, warnings: [], entries: [] };
+    }
     const judged = judge(before, change);
     const lab = labOf(judged, this.base);
+    const entries = entriesOf(change, before, judged.documents, currentCaller());
     const undo = this.runtime?.prepare(lab);
     try {
-      await this.store.write(change);
+      await this.store.write(change, entries);
     } catch (error) {
       undo?.();
       throw error;
     }
     this.current = judged.documents;
     this.runtime?.apply(lab);
-    const committed = { change, before, after: judged.documents, warnings: judged.warnings };
+    const committed = { change, before, after: judged.documents, warnings: judged.warnings, entries };
     for (const listener of this.listeners) listener(committed);
     return committed;
   }

@@ -4,7 +4,8 @@
  * Theory of operation. A change is one transaction: LMDB writes new pages beside the old ones and then moves its root,
  * so that a process killed at any moment leaves the state before the change or after it. `write` answers when the
  * commit is on the disk (fdatasync), and only then is a client told that its change was made. The file says by what
- * schema it was written; an older one is migrated when it is opened, in one transaction too.
+ * schema it was written; an older one is migrated when it is opened, in one transaction too. What the audit log says of a
+ * change is written with it, and goes from here with the first change after the log's file has it.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
@@ -15,6 +16,8 @@ import { CulvertError } from '../errors.js';
 import { isSameProcess, startTimeOf } from '../gateway/process.js';
 import type { ArmDocument, Change } from '../service/arm/documents.js';
 import { keyOf } from '../service/arm/resource-id.js';
+import type { AuditEntry } from './audit-entry.js';
+import type { AuditLine } from './audit.js';
 
 /** From schema n to n + 1: a document as it was to what it is now. */
 export type Migration = (document: ArmDocument) => ArmDocument;
@@ -89,6 +92,12 @@ export class Store {
   private readonly root: RootDatabase;
   private readonly meta: Database<Meta, string>;
   private readonly documents: Database<string, string>;
+  /** Lines of the audit log by number, until its file has them. */
+  private readonly audit: Database<string, number>;
+  /** Number of the audit log's last line that is in the state or was. */
+  private lastLine: number;
+  /** Number of the last line that the log's file has. */
+  private lastLogged: number;
 
   private readonly file: string;
   /** Of the file, for its lock. */
@@ -100,6 +109,9 @@ export class Store {
     this.descriptor = openSync(file, 'r+');
     this.meta = root.openDB<Meta, string>('meta', { encoding: 'json' });
     this.documents = root.openDB<string, string>('documents', { encoding: 'string' });
+    this.audit = root.openDB<string, number>('audit', { encoding: 'string' });
+    this.lastLogged = (this.meta.get('logged') as number | undefined) ?? 0;
+    this.lastLine = [...this.audit.getKeys({ reverse: true, limit: 1 })][0] ?? this.lastLogged;
   }
 
   /**
@@ -176,9 +188,10 @@ export class Store {
 
   /**
    * Makes a change last: all of it, and on the disk when the promise is fulfilled.
+   * @param entries of the change, which are as lasting; the log's file gets them afterwards, see {@link unlogged}
    * @throws CulvertError STATE_KEY_TOO_LONG, STATE_NOT_WRITTEN: the disk is full or broken, and nothing was changed
    */
-  async write(change: Change): Promise<void> {
+  async write(change: Change, entries: readonly AuditEntry[] = []): Promise<void> {
     // Encoded beforehand: an error inside would leave what came before it in the transaction.
     const texts = change.put.map((document): [string, string] => [keyOf(document.id), JSON.stringify(document)]);
     for (const [key] of texts) {
@@ -186,12 +199,21 @@ export class Store {
       const what = `the id '${key.slice(0, 100)}...' has more than ${String(MAX_KEY_OCTETS)} octets: choose shorter names`;
       throw failed('STATE_KEY_TOO_LONG', what);
     }
+    const logged = [...this.audit.getKeys({ end: this.lastLogged + 1 })];
+    const lines = entries.map((entry, index) => {
+      const number = this.lastLine + 1 + index;
+      return { number, text: JSON.stringify({ number, ...entry }) };
+    });
     try {
       // Of the two kinds of transactions this is the one that an error undoes.
       await this.root.childTransaction(() => {
         for (const key of change.remove) void this.documents.remove(key);
         for (const [key, text] of texts) void this.documents.put(key, text);
+        for (const number of logged) void this.audit.remove(number);
+        for (const { number, text } of lines) void this.audit.put(number, text);
+        void this.meta.put('logged', this.lastLogged);
       });
+      this.lastLine += lines.length;
     } catch (error) {
       const { commitError } = error as CommitError;
       // An error of ours, from inside.
@@ -202,10 +224,24 @@ export class Store {
     }
   }
 
+  /** Lines of changes that were made, which the audit log's file may not have yet. */
+  unlogged(): AuditLine[] {
+    const lines = [...this.audit.getRange({ start: this.lastLogged + 1 })];
+    return lines.map(({ key, value }) => ({ number: key, text: value }));
+  }
+
+  /** The log's file has the lines up to this one: they are needed here no more. */
+  logged(number: number): void {
+    // A file from another state may be ahead: numbers go on from there.
+    this.lastLogged = Math.max(this.lastLogged, number);
+    this.lastLine = Math.max(this.lastLine, number);
+  }
+
   async close(): Promise<void> {
     try {
       this.root.transactionSync(() => {
         void this.meta.remove('owner');
+        void this.meta.put('logged', this.lastLogged);
       });
     } catch {
       // On a full disk the record stays; the lock goes with us all the same.

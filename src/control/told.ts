@@ -1,10 +1,10 @@
 /** Where everything that happens goes: changes to the audit log and to those who listen, the gateway's notices to them too. */
 import type { Log } from '../gateway/log.js';
-import { AuditLog, entriesOf } from './audit.js';
-import { currentCaller } from './caller.js';
+import { AuditLog } from './audit.js';
 import { eventsOf, tellingLog } from './event-sources.js';
 import { EventHub } from './events.js';
 import type { ResourceManager } from './manager.js';
+import type { Store } from './store.js';
 
 export class Told {
   readonly events = new EventHub();
@@ -18,17 +18,22 @@ export class Told {
     this.log = tellingLog(log, this.events);
   }
 
-  follow(manager: ResourceManager): void {
+  /** Brings the audit log up to what was changed, and keeps it there. */
+  follow(manager: ResourceManager, store: Store): void {
+    this.record(store);
     manager.onCommitted((committed) => {
-      const entries = entriesOf(committed, currentCaller());
-      try {
-        this.audit.append(entries);
-      } catch (error) {
-        // The change is made: whoever asked for it must hear so.
-        this.log.error('the audit log cannot be written', { why: (error as Error).message });
-      }
-      for (const event of eventsOf(entries, committed)) this.events.publish(event);
+      this.record(store);
+      for (const event of eventsOf(committed)) this.events.publish(event);
     });
+  }
+
+  private record(store: Store): void {
+    try {
+      store.logged(this.audit.append(store.unlogged()));
+    } catch (error) {
+      // The change is made: whoever asked for it must hear so. The state keeps what the log has not.
+      this.log.error('the audit log cannot be written', { why: (error as Error).message });
+    }
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 /** A disk that takes no more, as a limit of the kernel on the length of the server's files. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { needsCommand } from '../support/machine.js';
 import { API_VERSION, LOCATION } from './sdk.js';
@@ -59,6 +59,27 @@ describe('a server whose disk is full', function () {
     assert.equal((await send('PUT', '/later', 10_000)).status, 201);
     await server.crashAndRestart(['--port', new URL(server.url).port]);
     assert.deepEqual((await names()).toSorted(), [...made, 'later'].toSorted());
+  });
+
+  it('has every change in its audit log, each line whole and once, when there is space', async () => {
+    const file = path.join(server.folder, 'state.audit.jsonl');
+    // The log grows with each change of a resource, the state does not.
+    for (let i = 0; i < 30; i++) await send('PUT', '/one', 20_000 + i);
+    const room = statSync(file).size + 500;
+    assert.ok(room > statSync(path.join(server.folder, 'state')).size + 200_000);
+    limit(room);
+    for (let i = 0; i < 3; i++) {
+      assert.equal((await send('PUT', '/one', 1000 + i)).status, 200);
+      assert.equal(statSync(file).size, room);
+    }
+    limit('unlimited');
+    assert.equal((await send('PUT', '/one', 2000)).status, 200);
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    const numbers = lines.map((line) => (JSON.parse(line) as { number: number }).number);
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: 1 + 30 + 3 + 1 }, (_, index) => index + 1),
+    );
   });
 
   it('ends in order', async () => {

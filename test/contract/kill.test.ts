@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -22,6 +22,12 @@ interface Resource {
   /** Tag value, or null where it is deleted. */
   acknowledged: number | null;
   asked: number | null;
+}
+
+interface AuditLine {
+  readonly number: number;
+  readonly id: string;
+  readonly after: { readonly tags?: { readonly n: string } } | null;
 }
 
 class Server {
@@ -111,7 +117,7 @@ describe(`culvert serve, killed ${KILLS} times in a burst of changes`, function 
     return Number((body as { tags: { n: string } }).tags.n);
   }
 
-  it('loses no acknowledged change, and opens its state each time', async () => {
+  it('loses no acknowledged change, opens its state each time, and has every change in its audit log once', async () => {
     const state = path.join(folder, 'state');
     server = await Server.start(state);
     await makeLink(server.url);
@@ -138,6 +144,18 @@ describe(`culvert serve, killed ${KILLS} times in a burst of changes`, function 
       assert.deepEqual(await linkOf(server.url), link, `alias, approval or LINKID changed with kill ${String(kill)}`);
     }
     assert.ok(changes >= KILLS * WRITERS, `only ${String(changes)} changes were acknowledged`);
+    const lines = readFileSync(`${state}.audit.jsonl`, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as AuditLine);
+    assert.deepEqual(
+      lines.map(({ number }) => number),
+      lines.map((_, index) => index + 1),
+    );
+    const logged = new Map(lines.map(({ id, after }) => [id, after === null ? null : Number(after.tags?.n)]));
+    for (const resource of resources) {
+      assert.equal(logged.get(resource.path) ?? null, await valueOf(resource), `the audit log of ${resource.path}`);
+    }
   });
 });
 
