@@ -1,10 +1,11 @@
 /** Routes around the resources: subscriptions, resource groups, resource providers, features. */
 import type { ArmDocument } from '../service/arm/documents.js';
-import { deleteGroup, featureDocument, groupDocument } from '../service/arm/manage.js';
-import { checkName, without } from '../service/arm/request.js';
+import { deleteGroup, featureDocument, putGroup } from '../service/arm/manage.js';
+import { without } from '../service/arm/request.js';
 import { refuse } from '../service/arm/refusal.js';
 import { documentTypes, keyOf, networkProvider, sameText } from '../service/arm/resource-id.js';
 import { directConnectFeature } from '../service/direct-connect.js';
+import type { Answer } from './answer.js';
 import { HttpError } from './answer.js';
 import { checkPreconditions, isGroup, machineDraw, objectBody, operationHeaders, page } from './call.js';
 import type { Call, Handler } from './call.js';
@@ -42,9 +43,16 @@ function groupOf(call: Call): ArmDocument {
   throw refuse(404, 'ResourceGroupNotFound', `Resource group '${name}' could not be found: create it first.`, name);
 }
 
+/** Azure's groups have no etag in them. */
 const groupView = (group: ArmDocument): object => without(group, 'etag');
 
-const getGroup: Handler = (call) => ({ status: 200, body: groupView(groupOf(call)) });
+const shownGroup = (status: number, group: ArmDocument): Answer => ({
+  status,
+  headers: { ETag: group.etag },
+  body: groupView(group),
+});
+
+const getGroup: Handler = (call) => shownGroup(200, groupOf(call));
 
 const headGroup: Handler = (call) => {
   return call.manager.documents.has(keyOf(groupId(call))) ? { status: 204 } : { status: 404 };
@@ -58,23 +66,19 @@ const listGroups: Handler = (call) => {
   return page(call, scope, groups, groupView);
 };
 
-const putGroup: Handler = async (call) => {
+const createGroup: Handler = async (call) => {
   const body = objectBody(call);
-  checkName(call.params['group']!, 'a resource group');
-  if (typeof body['location'] !== 'string') {
-    throw refuse(400, 'LocationRequired', 'The location property is required for a resource group: name the region.');
-  }
   const { before } = await call.manager.change((documents) => {
     const old = documents.get(keyOf(groupId(call)));
     checkPreconditions(call, old);
-    return { put: [groupDocument(old?.id ?? groupId(call), body, machineDraw)], remove: [] };
+    return { put: [putGroup(groupId(call), body, old, machineDraw)], remove: [] };
   });
-  return { status: before.has(keyOf(groupId(call))) ? 200 : 201, body: groupView(groupOf(call)) };
+  return shownGroup(before.has(keyOf(groupId(call))) ? 200 : 201, groupOf(call));
 };
 
 const removeGroup: Handler = async (call) => {
   await call.manager.change((documents) => {
-    groupOf(call);
+    checkPreconditions(call, groupOf(call));
     return deleteGroup(groupId(call), documents);
   });
   const { header, location } = operationHeaders(call, call.params['subscription']!, keyOf(groupId(call)));
@@ -178,7 +182,7 @@ export const subscriptionRoutes: readonly Route<Handler>[] = [
   { method: 'GET', path: `${S}/resourceGroups`, handler: listGroups },
   { method: 'GET', path: G, handler: getGroup },
   { method: 'HEAD', path: G, handler: headGroup },
-  { method: 'PUT', path: G, handler: putGroup },
+  { method: 'PUT', path: G, handler: createGroup },
   { method: 'DELETE', path: G, handler: removeGroup },
   { method: 'GET', path: `${G}/resources`, handler: resourcesIn },
   { method: 'GET', path: `${S}/providers`, handler: providers },

@@ -228,6 +228,39 @@ describe('the management interface', function () {
     assert.equal(types.length, 1);
   });
 
+  it('asks for preconditions of a group too, and keeps it and all that is in it if they fail', async () => {
+    const group = '/subscriptions/sub-3/resourceGroups/kept';
+    const inside = `${group}/providers/Microsoft.Network/networkSecurityGroups/one`;
+    const made = await server.send('PUT', group, { location: LOCATION });
+    const etag = made.headers.get('etag')!;
+    assert.match(etag, /^W\/".+"$/);
+    assert.equal(made.body['etag'], undefined);
+    assert.equal((await server.send('GET', group)).headers.get('etag'), etag);
+    await server.send('PUT', inside, { location: LOCATION, properties: {} });
+    for (const method of ['PUT', 'DELETE']) {
+      const reply = await server.send(method, group, { location: LOCATION }, { 'If-Match': '"nope"' });
+      assert.deepEqual([reply.status, reply.body.error?.code], [412, 'PreconditionFailed']);
+    }
+    assert.equal((await server.send('GET', inside)).status, 200);
+    assert.equal((await server.send('DELETE', group, undefined, { 'If-Match': etag })).status, 202);
+    assert.equal((await server.send('GET', inside)).status, 404);
+  });
+
+  it('refuses a group of another shape, and another location for one', async () => {
+    const group = '/subscriptions/sub-3/resourceGroups/fixed';
+    for (const wrong of [{ tags: { a: 5 } }, { managedBy: 7 }, { location: 7 }, { properties: 7 }]) {
+      const reply = await server.send('PUT', group, { location: LOCATION, ...wrong });
+      assert.deepEqual([reply.status, reply.body.error?.code], [400, 'InvalidRequestFormat'], JSON.stringify(wrong));
+    }
+    assert.equal((await server.send('PUT', group, {})).body.error?.code, 'LocationRequired');
+    assert.equal((await server.send('PUT', group, { location: 'West Europe', tags: { a: 'b' } })).status, 201);
+    assert.equal((await server.send('PUT', group, { location: 'westeurope' })).status, 200);
+    const moved = await server.send('PUT', group, { location: 'elsewhere' });
+    assert.deepEqual([moved.status, moved.body.error?.code], [409, 'InvalidResourceGroupLocation']);
+    assert.equal((await server.send('GET', group)).body['location'], 'westeurope');
+    assert.equal((await server.send('DELETE', group)).status, 202);
+  });
+
   it('deletes a group with all that is in it, but not under an endpoint of others', async () => {
     const other = '/subscriptions/sub-2/resourceGroups/g/providers/Microsoft.Network';
     const network = {

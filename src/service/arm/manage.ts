@@ -1,5 +1,5 @@
 /** Every change that the management interface knows: documents and a request in, a change or a refusal out. */
-import { connectionType, documentOf, exists, featureType, groupType } from './documents.js';
+import { connectionType, documentOf, exists, featureType, groupType, plainLocation } from './documents.js';
 import type { ArmDocument, Change, Documents, Draw, Part } from './documents.js';
 import { decisions, refusedDecision } from './connection.js';
 import { putLoadBalancer } from './load-balancer.js';
@@ -8,7 +8,7 @@ import { putNetworkSecurityGroup } from './network-security-group.js';
 import { connectionOf, deletePrivateEndpoint, putPrivateEndpoint } from './private-endpoint.js';
 import { deletePrivateLinkService, putPrivateLinkService, statusOf } from './private-link-service.js';
 import type { Connection } from './private-link-service.js';
-import { checkName, newEtag, propertiesOf } from './request.js';
+import { checkName, envelopeOf, newEtag, propertiesOf } from './request.js';
 import type { PutRequest } from './request.js';
 import { documentKey, formatResourceId, keyOf, sameText } from './resource-id.js';
 import type { DocumentType, ResourceId } from './resource-id.js';
@@ -53,6 +53,33 @@ function groupFor({ id, documents, body, draw }: PutRequest): ArmDocument | null
   checkName(id.resourceGroup, 'a resource group');
   const location = typeof body['location'] === 'string' ? body['location'] : 'local';
   return groupDocument(groupId, { location }, draw);
+}
+
+/**
+ * Creates or replaces a resource group.
+ * @param before the group, if it is there
+ * @throws Refusal InvalidRequestFormat, InvalidResourceGroupLocation, InvalidResourceName, LocationRequired
+ */
+export function putGroup(
+  id: string,
+  body: Readonly<Record<string, unknown>>,
+  before: ArmDocument | undefined,
+  draw: Draw,
+): ArmDocument {
+  const name = id.slice(id.lastIndexOf('/') + 1);
+  checkName(name, 'a resource group');
+  const { location } = envelopeOf(body, id);
+  if (location === undefined || location === '') {
+    throw refuse(400, 'LocationRequired', `The location property is required for '${id}': name the region.`, id);
+  }
+  const old = before?.location ?? location;
+  if (plainLocation(old) !== plainLocation(location)) {
+    const what =
+      `Invalid resource group location '${location}'. The resource group '${name}' already exists in location '${old}': ` +
+      `name that one, or choose another name for the group.`;
+    throw refuse(409, 'InvalidResourceGroupLocation', what, 'location');
+  }
+  return groupDocument(before?.id ?? id, body, draw);
 }
 
 export const groupDocument = (id: string, body: Readonly<Record<string, unknown>>, draw: Draw): ArmDocument => ({

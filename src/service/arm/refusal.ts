@@ -12,6 +12,7 @@ export const refusalCodes = [
   'InUseNetworkSecurityGroupCannotBeDeleted',
   'InUseSubnetCannotBeDeleted',
   'InvalidRequestFormat',
+  'InvalidResourceGroupLocation',
   'InvalidResourceName',
   'InvalidResourceReference',
   'LocationRequired',

@@ -59,6 +59,13 @@ export function propertiesOf<T extends keyof Shapes>(type: T, value: unknown, id
   return result.data as Shapes[T];
 }
 
+/** What every type has beside its properties. @throws Refusal InvalidRequestFormat */
+export function envelopeOf(body: unknown, id: string): z.output<typeof envelope> {
+  const result = envelope.safeParse(body);
+  if (!result.success) throw malformed(id, result.error.issues, '');
+  return result.data;
+}
+
 export type Draft<T extends keyof Shapes> = ArmDocument<Shapes[T]> & { properties: Shapes[T] };
 
 /**
@@ -71,9 +78,8 @@ export function draftOf<T extends keyof Shapes & ResourceId['type']>(
   before: ArmDocument | undefined,
 ): Draft<T> {
   const id = before?.id ?? formatResourceId(request.id);
-  const head = envelope.safeParse(request.body);
-  if (!head.success) throw malformed(id, head.error.issues, '');
-  const location = head.data.location ?? before?.location;
+  const head = envelopeOf(request.body, id);
+  const location = head.location ?? before?.location;
   if (location === undefined || location === '') {
     throw refuse(400, 'LocationRequired', `The location property is required for '${id}': name the region.`, id);
   }
@@ -81,13 +87,13 @@ export function draftOf<T extends keyof Shapes & ResourceId['type']>(
     throw changeNotAllowed(id, 'location', before.location, location);
   }
   return {
-    ...head.data,
+    ...head,
     id,
     name: lastName(id),
     type: resourceType(type),
     location,
     etag: newEtag(request.draw),
-    properties: { ...propertiesOf(type, head.data.properties, id), provisioningState: 'Succeeded' },
+    properties: { ...propertiesOf(type, head.properties, id), provisioningState: 'Succeeded' },
   };
 }
 

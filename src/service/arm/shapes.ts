@@ -210,6 +210,7 @@ export type Shapes = { readonly [T in keyof typeof shapes]: z.output<(typeof sha
 export const envelope = z.looseObject({
   location: z.string().optional(),
   tags: z.record(z.string(), z.string()).optional(),
+  managedBy: z.string().optional(),
   sku: z.looseObject({ name: choice(skus).optional() }).optional(),
   properties: z.looseObject({}).default({}),
 });
