@@ -9,8 +9,15 @@ const RETRY_MS = 1000;
 /** Characters of one event. */
 const MAX_EVENT = 4 << 20;
 
-/** The data of each event in a stream of server-sent events. */
-async function* dataOf(response: IncomingMessage): AsyncGenerator<string> {
+interface Block {
+  /** Where the listener is from now on; undefined: it is not told. */
+  readonly id: string | undefined;
+  /** Undefined: no event, as where an id or a comment comes alone. */
+  readonly data: string | undefined;
+}
+
+/** The blocks of a stream of server-sent events. */
+async function* blocksOf(response: IncomingMessage): AsyncGenerator<Block> {
   response.setEncoding('utf8');
   let rest = '';
   for await (const chunk of response as AsyncIterable<string>) {
@@ -19,8 +26,10 @@ async function* dataOf(response: IncomingMessage): AsyncGenerator<string> {
     rest = blocks.pop()!;
     if (rest.length > MAX_EVENT) throw new CulvertError('CLIENT_ANSWER', 'an event of the server never ends');
     for (const block of blocks) {
-      const data = block.split('\n').filter((line) => line.startsWith('data: '));
-      if (data.length > 0) yield data.map((line) => line.slice(6)).join('\n');
+      const fields = (name: string): string[] =>
+        block.split('\n').flatMap((line) => (line.startsWith(`${name}: `) ? [line.slice(name.length + 2)] : []));
+      const data = fields('data');
+      yield { id: fields('id').at(-1), data: data.length > 0 ? data.join('\n') : undefined };
     }
   }
 }
@@ -47,10 +56,9 @@ export async function* events(
         signal,
       );
       connections++;
-      for await (const text of dataOf(response)) {
-        const event = JSON.parse(text) as Json;
-        last = String(event['id']);
-        yield event;
+      for await (const { id, data } of blocksOf(response)) {
+        last = id ?? last;
+        if (data !== undefined) yield JSON.parse(data) as Json;
       }
       onBreak('the server ended the stream');
     } catch (error) {

@@ -7,8 +7,15 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON; absent: no body. */
   readonly body?: unknown;
-  /** In place of a body: server-sent events, until what it returns is called. */
-  readonly stream?: (send: (event: CulvertEvent) => void) => () => void;
+  /** In place of a body: server-sent events. */
+  readonly stream?: EventStream;
+}
+
+export interface EventStream {
+  /** Where the listener is before the first event, for when its connection breaks; undefined: it knows. */
+  readonly place: string | undefined;
+  /** Begins; what it returns ends it. */
+  readonly listen: (send: (event: CulvertEvent) => void) => () => void;
 }
 
 /** Codes of the HTTP layer itself; those that Azure publishes have its spelling. */

@@ -176,7 +176,8 @@ export class ApiServer {
     const method = request.method ?? 'GET';
     const found = router.find(method, path);
     if (found.kind === 'none') throw unknownRoute(path);
-    checkApiVersion(query, path);
+    const isOurs = path[0] === 'culvert';
+    if (!isOurs) checkApiVersion(query, path);
     if (found.kind === 'method') {
       const what = `The requested resource does not support http method '${method}': use ${found.allowed.join(', ')}.`;
       throw new HttpError(405, 'MethodNotAllowed', what, { Allow: found.allowed.join(', ') });
@@ -184,14 +185,15 @@ export class ApiServer {
     const call: Call = {
       params: found.params,
       query,
-      body: await readBody(request, path[0] === 'culvert' ? MAX_OWN_BODY_OCTETS : undefined),
+      body: await readBody(request, isOurs ? MAX_OWN_BODY_OCTETS : undefined),
       ifMatch: request.headers['if-match'],
       ifNoneMatch: request.headers['if-none-match'],
       origin: `${this.options.certificate === undefined ? 'http' : 'https'}://${host}`,
       manager: this.options.manager,
       operations: this.operations,
       events: this.events,
-      lastEventId: query.get('after') ?? request.headers['last-event-id']?.toString(),
+      // A browser that comes back asks for the same URL, with the header added.
+      lastEventId: request.headers['last-event-id']?.toString() ?? query.get('after') ?? undefined,
     };
     return asCaller(this.callerOf(request, requestId), () => found.handler(call));
   }

@@ -1,4 +1,4 @@
-/** Which api-versions are taken: any date from 2019-04-01 on for Microsoft.Network, any at all around it. */
+/** Which api-versions of Azure's routes are taken: any date from 2019-04-01 on for Microsoft.Network, any at all around it. */
 import { HttpError } from './answer.js';
 
 const FIRST = '2019-04-01';

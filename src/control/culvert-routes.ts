@@ -40,7 +40,10 @@ const changes: Handler = async (call) => {
 
 const events: Handler = (call) => ({
   status: 200,
-  stream: (send) => call.events.listen(call.lastEventId, send),
+  stream: {
+    place: call.lastEventId === undefined ? call.events.place : undefined,
+    listen: (send) => call.events.listen(call.lastEventId, send),
+  },
 });
 
 export const culvertRoutes: readonly Route<Handler>[] = [

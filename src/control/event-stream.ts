@@ -1,6 +1,6 @@
 /** Server-sent events (WHATWG HTML, section 9.2) over one answer. */
 import type { ServerResponse } from 'node:http';
-import type { CulvertEvent } from './events.js';
+import type { EventStream } from './answer.js';
 
 /** A comment keeps a quiet connection open through what forgets quiet ones. */
 const HEARTBEAT_MS = 15_000;
@@ -13,7 +13,7 @@ const open = new Set<ServerResponse>();
 
 export function streamEvents(
   response: ServerResponse,
-  source: (send: (event: CulvertEvent) => void) => () => void,
+  { place, listen }: EventStream,
   headers: Readonly<Record<string, string>>,
 ): void {
   response.writeHead(200, {
@@ -26,8 +26,9 @@ export function streamEvents(
     if (response.writableLength > MAX_WAITING_OCTETS) response.destroy();
     else response.write(text);
   };
-  write('retry: 1000\n\n');
-  const stop = source((event) => write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`));
+  // An id without data is no event: the client only keeps it.
+  write(`retry: 1000\n${place === undefined ? '' : `id: ${place}\n`}\n`);
+  const stop = listen((event) => write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`));
   const heartbeat = setInterval(() => write(':\n\n'), HEARTBEAT_MS);
   open.add(response);
   response.on('close', () => {

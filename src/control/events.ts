@@ -26,10 +26,15 @@ export class EventHub {
 
   publish(fields: EventFields): void {
     this.count++;
-    const event = { id: this.idOf(this.count), time: new Date().toISOString(), ...fields };
+    const event = { id: this.place, time: new Date().toISOString(), ...fields };
     this.kept.push(event);
     if (this.kept.length > KEPT) this.kept.shift();
     for (const listener of this.listeners) listener(event);
+  }
+
+  /** Where somebody is who has seen all events. */
+  get place(): string {
+    return this.idOf(this.count);
   }
 
   /**
@@ -51,7 +56,7 @@ export class EventHub {
       return;
     }
     const what = 'events since the last one were lost: read the resources anew';
-    listener({ id: this.idOf(this.count), time: new Date().toISOString(), type: 'gap', message: what });
+    listener({ id: this.place, time: new Date().toISOString(), type: 'gap', message: what });
   }
 
   private idOf(count: number): string {

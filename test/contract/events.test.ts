@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { start } from '../cli/command.js';
 import { repositoryRoot } from '../support/machine.js';
+import { API_VERSION } from './sdk.js';
 import { ServeProcess } from './serve-process.js';
 
 const LAB = path.join(repositoryRoot, 'fixtures', 'labs', 'two-consumers.yaml');
@@ -26,6 +27,11 @@ interface Rejected {
 }
 
 type Event = Record<string, unknown> & { readonly id: string };
+
+interface StreamStart {
+  readonly id: string | undefined;
+  readonly events: readonly Event[];
+}
 
 /** A listening command, and what it has printed. */
 class Listener {
@@ -124,6 +130,52 @@ describe('culvert events and the audit log', function () {
     } finally {
       await listener.stop();
     }
+  });
+
+  /** The stream's first events, and the first id, as a client by hand sees them; no api-version is needed. */
+  const streamed = async (count: number, query = '', headers: Record<string, string> = {}): Promise<StreamStart> => {
+    const ending = new AbortController();
+    const response = await fetch(`${server.url}/culvert/events${query}`, { headers, signal: ending.signal });
+    assert.equal(response.status, 200);
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    const events = (text: string): Event[] =>
+      [...text.matchAll(/^data: (.*)\n\n/gm)].map(([, data]) => JSON.parse(data!) as Event);
+    let text = '';
+    for (; !text.includes('\n\n') || events(text).length < count;)
+      text += (await reader.read()).value ?? assert.fail(text);
+    ending.abort();
+    return { id: /^id: (.*)$/m.exec(text)?.[1], events: events(text) };
+  };
+  const group = async (name: string): Promise<void> => {
+    const response = await fetch(`${server.url}/subscriptions/s/resourceGroups/${name}?api-version=${API_VERSION}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ location: 'west' }),
+    });
+    assert.equal(response.status, 201);
+  };
+  const groupsIn = (events: readonly Event[]): string[] =>
+    events.map(({ resource }) => String(resource).split('/').at(-1)!);
+
+  it('tells a listener at once where it is, so that what it misses after that comes, or is told of as a gap', async () => {
+    const { id, events } = await streamed(0);
+    assert.deepEqual(events, []);
+    await group('missed');
+    assert.deepEqual(groupsIn((await streamed(1, '', { 'Last-Event-ID': id! })).events), ['missed']);
+    await server.crashAndRestart(['--port', new URL(server.url).port]);
+    await group('lost');
+    const [gap] = (await streamed(1, '', { 'Last-Event-ID': id! })).events;
+    assert.equal(gap!['type'], 'gap');
+  });
+
+  it('sends a browser that comes back with the URL it began with nothing twice', async () => {
+    const { id: start } = await streamed(0);
+    for (const name of ['a', 'b']) await group(name);
+    const { events } = await streamed(2, `?after=${start!}`);
+    assert.deepEqual(groupsIn(events), ['a', 'b']);
+    await group('c');
+    const back = await streamed(1, `?after=${start!}`, { 'Last-Event-ID': events[1]!.id });
+    assert.deepEqual(groupsIn(back.events), ['c']);
   });
 
   it('has in the audit log who changed what, from what to what', async () => {
