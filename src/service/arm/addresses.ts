@@ -124,6 +124,11 @@ export class Addresses {
 
   #wanted(holder: AddressHolder & { readonly id: string }, before: AddressHolder | undefined): Wanted {
     const { privateIPAddress: asked, subnet: reference, privateIPAllocationMethod: method } = holder.properties;
+    const { privateIPAddressVersion: version = 'IPv4' } = holder.properties;
+    if (!sameText(version, 'IPv4')) {
+      const what = `${holder.id}: privateIPAddressVersion is ${version}, and addresses are IPv4 only: leave it out.`;
+      throw new Refusal(400, armCode('IPV4_ONLY'), what, holder.id);
+    }
     const subnetId = reference?.id ?? '';
     const found = subnetAt(this.#documents, subnetId);
     const prefix = parseCidr(found === undefined ? '' : prefixOf(found.subnet.properties));

@@ -17,6 +17,7 @@ export function putNetworkInterface(request: PutRequest): Change {
     asked,
     before?.properties.ipConfigurations ?? [],
   );
+  const primary = primaryOf(draft.id, asked);
   const ipConfigurations = asked.map((configuration, index) => {
     const { properties } = configuration;
     const groups = 'applicationSecurityGroups';
@@ -30,7 +31,7 @@ export function putNetworkInterface(request: PutRequest): Change {
         privateIPAllocationMethod: methodOf(properties),
         privateIPAddressVersion: properties.privateIPAddressVersion ?? 'IPv4',
         subnet: bare(properties.subnet),
-        primary: properties.primary ?? index === 0,
+        primary: configuration === primary,
         ...(properties.loadBalancerBackendAddressPools === undefined
           ? {}
           : { loadBalancerBackendAddressPools: properties.loadBalancerBackendAddressPools.map(bare) }),
@@ -48,6 +49,17 @@ export const methodOf = (properties: {
   readonly privateIPAllocationMethod?: string | undefined;
 }): string =>
   properties.privateIPAllocationMethod ?? (properties.privateIPAddress === undefined ? 'Dynamic' : 'Static');
+
+/** The configuration that says that it is primary, or else the first. @throws Refusal InvalidRequestFormat if several say so */
+export function primaryOf<
+  P extends { readonly name: string; readonly properties: { readonly primary?: boolean | undefined } },
+>(owner: string, configurations: readonly P[]): P | undefined {
+  const primary = configurations.filter(({ properties }) => properties.primary === true);
+  if (primary.length <= 1) return primary[0] ?? configurations[0];
+  const names = primary.map(({ name }) => `'${name}'`).join(', ');
+  const what = `${owner} has several primary ipConfigurations, ${names}: exactly one can be.`;
+  throw refuse(400, 'InvalidRequestFormat', what, 'properties.ipConfigurations');
+}
 
 /** @throws Refusal CannotModifySystemResource */
 function refuseSystemInterface(nic: ArmDocument): void {

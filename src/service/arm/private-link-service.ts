@@ -4,7 +4,7 @@ import { Addresses } from './addresses.js';
 import { blocksDeletion } from './connection.js';
 import { allOf, documentOf, plainLocation } from './documents.js';
 import type { ArmDocument, Change, Documents } from './documents.js';
-import { methodOf, systemInterface } from './network-interface.js';
+import { methodOf, primaryOf, systemInterface } from './network-interface.js';
 import { formatResourceId, keyOf } from './resource-id.js';
 import { bare, changeNotAllowed, checkSameLocation, draftOf, withIds, without } from './request.js';
 import type { PutRequest } from './request.js';
@@ -36,7 +36,8 @@ export function putPrivateLinkService(request: PutRequest): Change {
     configured,
     before?.properties.ipConfigurations ?? [],
   );
-  const ipConfigurations = configured.map((configuration, index, all) => {
+  const primary = primaryOf(id, configured);
+  const ipConfigurations = configured.map((configuration, index) => {
     const { properties } = configuration;
     checkSameLocation(draft, properties.subnet.id, documents);
     return {
@@ -48,7 +49,7 @@ export function putPrivateLinkService(request: PutRequest): Change {
         privateIPAllocationMethod: methodOf(properties),
         privateIPAddressVersion: properties.privateIPAddressVersion ?? 'IPv4',
         subnet: bare(properties.subnet),
-        primary: all.some((each) => each.properties.primary === true) ? properties.primary === true : index === 0,
+        primary: configuration === primary,
       },
     };
   });

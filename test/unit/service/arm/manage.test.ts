@@ -71,6 +71,15 @@ describe('service: private link services over the interface', () => {
     assert.deepEqual(model!.ipConfigurations.map(formatAddress), ['10.0.1.6', '10.0.1.4', '10.0.1.5', '10.0.1.7']);
   });
 
+  it('have one primary NAT address', () => {
+    const held = withService();
+    const both = nat('one', 'two').map((each) => ({ ...each, properties: { subnet: subnet('nat'), primary: true } }));
+    assert.throws(() => service(held, { ipConfigurations: both }), {
+      code: 'InvalidRequestFormat',
+      message: /'one', 'two': exactly one/,
+    });
+  });
+
   it('never lose their last NAT address, nor have a ninth', () => {
     const digits = ['1', '2', '3', '4', '5', '6', '7', '8'];
     const held = withService();
@@ -387,5 +396,38 @@ describe('service: application security groups', () => {
     const asked = { subnet: subnet('nat'), manualPrivateLinkServiceConnections: [wish] };
     assert.throws(() => held.put('privateEndpoints/pe', { ...asked, applicationSecurityGroups: groups }), { code });
     held.put('privateEndpoints/pe', { ...asked, applicationSecurityGroups: [] });
+  });
+});
+
+describe('service: addresses over the interface', () => {
+  const six = { subnet: subnet(), privateIPAddressVersion: 'IPv6' };
+  const parts = (...properties: object[]): object[] =>
+    properties.map((each, i) => ({ name: `p${i}`, properties: each }));
+
+  it('are IPv4, of services, frontends and interfaces', () => {
+    const held = withService();
+    const refused = { code: 'Ipv4Only', message: /p0: privateIPAddressVersion is IPv6/ };
+    assert.throws(() => service(held, { ipConfigurations: parts({ ...six, subnet: subnet('nat') }) }), refused);
+    assert.throws(() => held.put('loadBalancers/six', { frontendIPConfigurations: parts(six) }), refused);
+    assert.throws(() => held.put('networkInterfaces/six', { ipConfigurations: parts(six) }), refused);
+    held.put('networkInterfaces/four', { ipConfigurations: parts({ ...six, privateIPAddressVersion: 'ipv4' }) });
+  });
+
+  it('of an interface are primary one at a time', () => {
+    const held = withNetwork();
+    const primaries = (...asked: (boolean | undefined)[]): unknown[] => {
+      const properties = asked.map((primary) => ({
+        subnet: subnet('nat'),
+        ...(primary === undefined ? {} : { primary }),
+      }));
+      const { ipConfigurations } = held.put('networkInterfaces/n', {
+        ipConfigurations: parts(...properties),
+      }).properties;
+      return (ipConfigurations as { properties: { primary: boolean } }[]).map((each) => each.properties.primary);
+    };
+    assert.deepEqual(primaries(undefined, true), [false, true]);
+    assert.deepEqual(primaries(undefined, undefined), [true, false]);
+    assert.deepEqual(primaries(false, false), [true, false]);
+    assert.throws(() => primaries(true, true), { code: 'InvalidRequestFormat', message: /'p0', 'p1': exactly one/ });
   });
 });
