@@ -36,6 +36,35 @@ const securityRules = (text: string): Edit => [
   `networkSecurityGroups: { g: { securityRules: [${text}] } }\nvirtualNetworks:\n`,
 ];
 
+/** As many as there are numbers, with two NAT addresses each from `prefix`. */
+const directConnects = (count: number, subnet: string, prefix: string, destination: string): string =>
+  many(count, (i) => {
+    const nat = `[${prefix}.${String(20 + 2 * i)}, ${prefix}.${String(21 + 2 * i)}]`;
+    const name = `${subnet.replace('/', '-')}-${String(i)}`;
+    return `  ${name}: { subnet: ${subnet}, ipConfigurations: ${nat}, destinationIPAddress: ${destination} }\n`;
+  });
+const natIps = (count: number): Edit => [
+  webNat,
+  `ipConfigurations: [${many(count, (i) => `10.200.1.${String(20 + i)},`)}]`,
+];
+const publicDestination = (address: string): Row =>
+  row('DESTINATION_NOT_PRIVATE', `destination ${address}`, 'privateLinkServices.database.destinationIPAddress', [
+    '10.200.3.4',
+    address,
+  ]);
+
+const privateDestination = (address: string): readonly [string, Edit] => [
+  `destination ${address}`,
+  ['10.200.3.4', address],
+];
+/** A network of the provider's in another location. */
+const FAR = `  far:
+    subscription: provider
+    location: far
+    addressSpace: [10.9.0.0/16]
+    subnets: { nat: { addressPrefix: 10.9.1.0/24, privateLinkServiceNetworkPolicies: Disabled } }
+`;
+
 const errors: readonly Row[] = [
   row('IPV4_ONLY', 'an IPv6 endpoint', 'privateEndpoints.red-web.address', ['address: 10.0.0.4', 'address: "fd00::4"']),
   row('ADDRESS_INVALID', 'a destination with a part too many', 'privateLinkServices.database.destinationIPAddress', [
@@ -89,10 +118,7 @@ const errors: readonly Row[] = [
     'ipConfigurations: [10.200.1.4, 10.200.1.7]',
   ]),
   row('NAT_IP_COUNT', 'no NAT address', 'privateLinkServices.web.ipConfigurations', [webNat, 'ipConfigurations: []']),
-  row('NAT_IP_COUNT', 'nine NAT addresses', 'privateLinkServices.web.ipConfigurations', [
-    webNat,
-    `ipConfigurations: [${many(9, (i) => `10.200.1.${String(20 + i)},`)}]`,
-  ]),
+  row('NAT_IP_COUNT', 'nine NAT addresses', 'privateLinkServices.web.ipConfigurations', natIps(9)),
   row('NAT_IP_COUNT', 'an odd number with Direct Connect', 'privateLinkServices.database.ipConfigurations', [
     databaseNat,
     'ipConfigurations: [10.200.1.6, 10.200.1.7, 10.200.1.8]',
@@ -142,10 +168,8 @@ const errors: readonly Row[] = [
     ['{ web: 10.200.0.10 }', '{ web: 10.0.0.10 }'],
     ['[10.200.2.4, 10.200.2.5]', '[10.0.0.20, 10.0.0.21]'],
   ),
-  row('DESTINATION_NOT_PRIVATE', 'a public destination', 'privateLinkServices.database.destinationIPAddress', [
-    '10.200.3.4',
-    '8.8.8.8',
-  ]),
+  ...['8.8.8.8', '9.255.255.255', '11.0.0.0', '100.63.255.255', '100.128.0.0'].map(publicDestination),
+  ...['172.15.255.255', '172.32.0.0', '192.167.255.255', '192.169.0.0'].map(publicDestination),
   row(
     'DESTINATION_IS_ENDPOINT',
     'a destination that is a private endpoint',
@@ -156,6 +180,10 @@ const errors: readonly Row[] = [
   row('DIRECT_CONNECT_BANDWIDTH', 'half a megabit', 'privateLinkServices.database.bandwidthInMbps', [
     'destinationIPAddress: 10.200.3.4',
     'destinationIPAddress: 10.200.3.4\n    bandwidthInMbps: 0.5',
+  ]),
+  row('DIRECT_CONNECT_BANDWIDTH', 'more than 100 Gbit/s', 'privateLinkServices.database.bandwidthInMbps', [
+    'destinationIPAddress: 10.200.3.4',
+    'destinationIPAddress: 10.200.3.4\n    bandwidthInMbps: 100001',
   ]),
   row('DIRECT_CONNECT_BANDWIDTH', 'a bandwidth behind a load balancer', 'privateLinkServices.web.bandwidthInMbps', [
     'loadBalancerFrontend: lb/web',
@@ -189,6 +217,10 @@ const errors: readonly Row[] = [
     'privateLinkServices.web.visibility[1]',
     provider("[consumer, '*']"),
   ),
+  row('VISIBILITY_WILDCARD', "'*' beside another in autoApproval", 'privateLinkServices.web.autoApproval[1]', [
+    "visibility: ['*']\n    autoApproval: [consumer]",
+    "visibility: ['*']\n    autoApproval: [consumer, '*']",
+  ]),
   row(
     'SUBSCRIPTION_LIST_LIMIT',
     '101 subscriptions in visibility',
@@ -212,6 +244,10 @@ const errors: readonly Row[] = [
   row('IDLE_TIMEOUT_RANGE', '0 seconds', 'privateLinkServices.web.idleTimeoutInSeconds', [
     'Seconds: 300',
     'Seconds: 0',
+  ]),
+  row('IDLE_TIMEOUT_RANGE', 'a day and a second', 'privateLinkServices.web.idleTimeoutInSeconds', [
+    'Seconds: 300',
+    'Seconds: 86401',
   ]),
   row('PORT_RANGE', 'port 65536', 'loadBalancers.lb.rules[0].backendPort', ['backendPort: 8080', 'backendPort: 65536']),
   row('PORT_RANGE', 'port 0.5', 'loadBalancers.lb.probes.web.port', ['port: 8080', 'port: 0.5']),
@@ -311,12 +347,7 @@ const errors: readonly Row[] = [
     'DIRECT_CONNECT_LIMIT',
     'eleven Direct Connect services in one location',
     'privateLinkServices.database',
-    anotherService(
-      many(10, (i) => {
-        const nat = `[10.200.1.${String(20 + 2 * i)}, 10.200.1.${String(21 + 2 * i)}]`;
-        return `  s${String(i)}: { subnet: provider/nat, ipConfigurations: ${nat}, destinationIPAddress: 10.200.3.9 }\n`;
-      }),
-    ),
+    anotherService(directConnects(10, 'provider/nat', '10.200.1', '10.200.3.9')),
   ),
   row(
     'SERVICE_ENDPOINT_LIMIT',
@@ -383,6 +414,12 @@ const errors: readonly Row[] = [
     'priority 99',
     'networkSecurityGroups.g.securityRules[0].priority',
     securityRules(securityRule('a').replace('100', '99')),
+  ),
+  row(
+    'SecurityRuleInvalidPriority',
+    'priority 4097',
+    'networkSecurityGroups.g.securityRules[0].priority',
+    securityRules(securityRule('a').replace('100', '4097')),
   ),
   row(
     'SecurityRuleInvalidAddressPrefix',
@@ -488,6 +525,22 @@ describe('config: rules of the service model', () => {
     ['TLV types 0 and 255', [dialect, '{ dialect: custom, tlvs: [{ type: 0, hex: "" }, { type: 0xFF, hex: "" }] }']],
     ['a UNIQUE_ID of 128 octets', [dialect, `{ dialect: custom, tlvs: [{ type: 5, text: ${'a'.repeat(128)} }] }`]],
     ['linkIdentifier 2^32-1', ['1001', '4294967295']],
+    ['eight NAT addresses', natIps(8)],
+    ...['10.0.0.0', '10.255.255.255', '100.64.0.0', '100.127.255.255'].map(privateDestination),
+    ...['172.16.0.0', '172.31.255.255', '192.168.0.0', '192.168.255.255'].map(privateDestination),
+    ['priority 4096', securityRules(securityRule('a').replace('100', '4096'))],
+    [
+      'one priority in both directions',
+      securityRules(`${securityRule('a')}, ${securityRule('b').replace('Inbound', 'Outbound')}`),
+    ],
+    [
+      'ten Direct Connect services in each of two locations',
+      anotherService(
+        directConnects(9, 'provider/nat', '10.200.1', '10.200.3.9') +
+          directConnects(10, 'far/nat', '10.9.1', '10.9.2.9'),
+      ),
+      ['  provider:\n    subscription: provider\n', `${FAR}  provider:\n    subscription: provider\n`],
+    ],
   ];
   for (const [what, ...edits] of allowed) {
     it(`allows ${what}`, () => {

@@ -30,6 +30,9 @@ describe('service: alias', () => {
 
   it("keeps to Azure's names", () => {
     for (const good of ['a', 'web', 'my-web_1.x', 'a'.repeat(80)]) assert.deepEqual(checkAliasPrefix(good), [], good);
-    for (const bad of ['', '-a', 'a-', 'a.', 'a b', 'a'.repeat(81)]) assert.equal(checkAliasPrefix(bad).length, 1, bad);
+    for (const bad of ['', '-a', 'a-', 'a.', 'a b', 'a'.repeat(81)]) {
+      const codes = checkAliasPrefix(bad).map(({ code }) => code);
+      assert.deepEqual(codes, ['ALIAS_PREFIX_INVALID'], bad);
+    }
   });
 });

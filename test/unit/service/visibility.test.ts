@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { checkRequest, initialStatus, isAutoApproved, mayRequest } from '../../../src/service/visibility.js';
+import {
+  checkRequest,
+  checkVisibility,
+  initialStatus,
+  isAutoApproved,
+  mayRequest,
+} from '../../../src/service/visibility.js';
 
 const service = (visibility: string[], autoApproval: string[] = [], roleAssignments: string[] = []) => ({
   name: 'web',
@@ -25,6 +31,7 @@ describe('service: visibility and approval', () => {
   it('approves at once only who is in both lists', () => {
     assert.ok(isAutoApproved(service(['a'], ['a']), 'a'));
     assert.ok(!isAutoApproved(service([], ['a']), 'a'));
+    assert.equal(checkVisibility(service([], ['a']))[0]?.code, 'AUTO_APPROVAL_NOT_VISIBLE');
     assert.ok(isAutoApproved(service(['*'], ['*']), 'z'));
     assert.equal(initialStatus(service(['a'], ['a']), 'a'), 'Approved');
     assert.equal(initialStatus(service(['a']), 'a'), 'Pending');
