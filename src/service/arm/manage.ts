@@ -50,6 +50,7 @@ export function putResource(request: PutRequest): Change {
 function groupFor({ id, documents, body, draw }: PutRequest): ArmDocument | null {
   const groupId = `/subscriptions/${id.subscription}/resourceGroups/${id.resourceGroup}`;
   if (documents.has(keyOf(groupId))) return null;
+  checkName(id.subscription, 'a subscription');
   checkName(id.resourceGroup, 'a resource group');
   const location = typeof body['location'] === 'string' ? body['location'] : 'local';
   return groupDocument(groupId, { location }, draw);

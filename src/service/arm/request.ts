@@ -1,5 +1,6 @@
 /** A request to create or replace a resource, and what all types do alike with it. */
 import type { z } from 'zod';
+import { isName, nameRule } from '../names.js';
 import type { AddressIndex } from './addresses.js';
 import type { ArmDocument, Documents, Draw } from './documents.js';
 import { plainLocation, resourceType, subnetAt } from './documents.js';
@@ -132,10 +133,8 @@ export function withIds<P extends { readonly name: string; readonly properties: 
 
 /** @throws Refusal InvalidResourceName */
 export function checkName(name: string, what: string): void {
-  // As a key of an object, `__proto__` would be none.
-  if (/^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?$/.test(name) && name !== '__proto__') return;
-  const rule = `1 to 80 letters, digits, '_', '.', '-', a letter, digit or '_' first and last, and not '__proto__'`;
-  throw refuse(400, 'InvalidResourceName', `'${name.slice(0, 100)}' is no name for ${what}: use ${rule}.`, what);
+  if (isName(name)) return;
+  throw refuse(400, 'InvalidResourceName', `'${name.slice(0, 100)}' is no name for ${what}: use ${nameRule}.`, what);
 }
 
 /** A resource is where its network is. @throws Refusal InvalidResourceReference */

@@ -2,7 +2,7 @@
  * The shapes of what clients send: types only, ranges are rules of the service model. Unknown properties are kept, and
  * the values of enumerations are told without regard to case and kept as they came.
  */
-import { namePattern } from '../names.js';
+import { isName, nameRule } from '../names.js';
 import { z } from 'zod';
 
 const reference = z.looseObject({ id: z.string() });
@@ -23,8 +23,8 @@ const part = <T extends z.ZodObject<z.ZodRawShape, z.core.$loose>>(
 ): z.ZodObject<{ name: z.ZodString; properties: z.ZodPrefault<T> }, z.core.$loose> =>
   z.looseObject({ name: z.string(), properties: properties.prefault({} as z.input<T>) });
 
-const subscription = z.string().refine((text) => text === '*' || namePattern.test(text), {
-  error: "a subscription is 1 to 80 letters, digits, '_', '.' and '-', as a GUID is",
+const subscription = z.string().refine((text) => text === '*' || isName(text), {
+  error: (issue) => `'${String(issue.input).slice(0, 100)}' is no name for a subscription: use ${nameRule}`,
 });
 const subscriptions = z.looseObject({ subscriptions: z.array(subscription).optional() }).optional();
 

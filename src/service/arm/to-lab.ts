@@ -14,6 +14,7 @@ import { labGroup } from './from-model.js';
 import { audienceOf } from './model.js';
 import { connectionOf, serviceByAlias, wishOf } from './private-endpoint.js';
 import { defaultDevice, deviceNames } from '../device-names.js';
+import { isName } from '../names.js';
 import { labSections } from '../lab-sections.js';
 import { mayRequest } from '../visibility.js';
 import type { LabSection } from '../lab-sections.js';
@@ -352,7 +353,7 @@ const isDefaultId = ({ section, id }: Entry, name: string): boolean =>
     part: null,
   });
 
-/** Each subscription that is named anywhere, with its registered features. */
+/** Each subscription that is named anywhere, with its registered features; no resource is in one without a proper name. */
 function subscriptions(documents: Documents, entries: ReadonlyMap<string, Entry>): Record<string, unknown> {
   const found = new Map<string, { name: string; features: string[] }>();
   const touch = (name: string): { name: string; features: string[] } => {
@@ -370,7 +371,9 @@ function subscriptions(documents: Documents, entries: ReadonlyMap<string, Entry>
     }
   }
   return Object.fromEntries(
-    [...found.values()].map(({ name, features }) => [name, features.length === 0 ? {} : { features }]),
+    [...found.values()]
+      .filter(({ name }) => isName(name))
+      .map(({ name, features }) => [name, features.length === 0 ? {} : { features }]),
   );
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { stringify } from 'yaml';
 import { planLab } from '../../../src/client/lab-plan.js';
 import { labOf as runningLab, defaultBase } from '../../../src/control/lab.js';
+import { featureDocument } from '../../../src/service/arm/manage.js';
 import { labOf } from '../../../src/service/arm/to-lab.js';
 import type { Documents } from '../../../src/service/arm/documents.js';
 import { parseLab } from '../../../src/config/index.js';
@@ -76,16 +77,27 @@ describe('culvert export', () => {
 });
 
 describe('the management interface', () => {
+  it('may know of subscriptions that no lab file can name, with nothing in them', () => {
+    const feature = '/subscriptions/-s/providers/Microsoft.Features/providers/Microsoft.Network/features/F';
+    const document = featureDocument(feature, 'Registered', new Sequence());
+    const held = withNetwork();
+    const { lab } = labOf(new Map([...held.documents, [feature.toLowerCase(), document]]));
+    assert.deepEqual(Object.keys(lab['subscriptions'] as object), ['s']);
+  });
+
   it('refuses subscriptions that no lab file can name', () => {
     const held = withNetwork();
     for (const list of ['visibility', 'autoApproval']) {
-      for (const name of ['not a sub!', ' ', '', '-a']) {
+      for (const name of ['not a sub!', ' ', '', '-a', '__proto__']) {
         assert.throws(() => held.put('privateLinkServices/web', { [list]: { subscriptions: [name] } }), {
           code: 'InvalidRequestFormat',
-          message: /a subscription is 1 to 80 letters/,
+          message: /is no name for a subscription: use 1 to 80 letters/,
         });
       }
     }
+    const path = '/subscriptions/-s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/net';
+    const addressSpace = { addressPrefixes: ['10.0.0.0/16'] };
+    assert.throws(() => held.put(path, { addressSpace }), { code: 'InvalidResourceName' });
   });
 });
 
