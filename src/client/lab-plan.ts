@@ -11,10 +11,18 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { LabConfig } from '../config/index.js';
 import type { ConnectionStatus } from '../service/resources.js';
 import { defaultBandwidthInMbps } from '../service/direct-connect.js';
-import { allOf, connectionType, documentOf, featureType, partNamed, resourceType } from '../service/arm/documents.js';
+import {
+  connectionOf,
+  allOf,
+  connectionType,
+  documentOf,
+  featureType,
+  partNamed,
+  resourceType,
+} from '../service/arm/documents.js';
 import type { ArmDocument, Documents } from '../service/arm/documents.js';
 import { documentsOf } from '../service/arm/from-model.js';
-import { connectionOf, wishOf } from '../service/arm/private-endpoint.js';
+import { wishOf } from '../service/arm/private-endpoint.js';
 import { without } from '../service/arm/request.js';
 import { documentKey, keyOf, parseResourceId } from '../service/arm/resource-id.js';
 import type { DocumentType } from '../service/arm/resource-id.js';

@@ -3,7 +3,7 @@ import type { Log, LogFields } from '../gateway/log.js';
 import { notices } from '../gateway/log.js';
 import { allOf, connectionType } from '../service/arm/documents.js';
 import { statusOf } from '../service/arm/private-link-service.js';
-import type { Connection } from '../service/arm/private-link-service.js';
+import type { Connection } from '../service/arm/documents.js';
 import { documentOf } from '../service/arm/documents.js';
 import type { AuditEntry } from './audit-entry.js';
 import type { EventFields, EventHub } from './events.js';

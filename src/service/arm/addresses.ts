@@ -19,6 +19,9 @@ interface AddressHolder {
   };
 }
 
+/** Azure keeps the first four addresses and the last one of each subnet. */
+const RESERVED = 4;
+
 /** An address, or where to find a free one. */
 interface Wanted {
   readonly address: string | undefined;
@@ -46,6 +49,8 @@ export class AddressIndex {
   readonly owners = new Map<string, string>();
   /** Addresses of hosts in the gateway's namespaces: taken, but not by a resource. */
   readonly hosts = new Set<string>();
+  /** By network and prefix: the first address that may be free; all before it are taken. */
+  readonly #taken = new Map<string, number>();
 
   constructor(documents: Documents) {
     for (const document of documents.values()) this.#add(document);
@@ -56,10 +61,27 @@ export class AddressIndex {
     for (const key of [...remove, ...put.map(({ id }) => keyOf(id))]) {
       const old = documents.get(key);
       if (old === undefined) continue;
-      for (const [place, owner] of claimsOf(old)) if (this.owners.get(place) === owner) this.owners.delete(place);
-      for (const place of hostsOf(old)) this.hosts.delete(place);
+      for (const [place, owner] of claimsOf(old))
+        if (this.owners.get(place) === owner) this.#release(this.owners, place);
+      for (const place of hostsOf(old)) this.#release(this.hosts, place);
     }
     for (const document of put) this.#add(document);
+  }
+
+  #release(places: { delete(place: string): boolean }, place: string): void {
+    if (places.delete(place)) this.#taken.clear();
+  }
+
+  /** The first address of a subnet that nobody has, not counting Azure's own first four; perhaps behind its end. */
+  firstFree(network: string, prefix: Cidr): number {
+    const key = `${network} ${formatCidr(prefix)}`;
+    let address = this.#taken.get(key) ?? prefix.base + RESERVED;
+    for (; address < cidrLast(prefix); address++) {
+      const place = placeOf(network, address);
+      if (!this.owners.has(place) && !this.hosts.has(place)) break;
+    }
+    this.#taken.set(key, address);
+    return address;
   }
 
   #add(document: ArmDocument): void {
@@ -168,9 +190,11 @@ export class Addresses {
     this.#taken.add(place);
   }
 
-  /** Azure keeps the first four addresses and the last one of each subnet. */
   #free(network: string, prefix: Cidr, subnetId: string): string {
-    for (let address = prefix.base + 4; address < cidrLast(prefix); address++) {
+    // Who is there already may get what it has itself.
+    const isNew = !this.#documents.has(this.#self);
+    const first = isNew ? this.#index.firstFree(network, prefix) : prefix.base + RESERVED;
+    for (let address = first; address < cidrLast(prefix); address++) {
       const place = placeOf(network, address);
       if (this.#ownerOf(place) !== undefined || this.#index.hosts.has(place)) continue;
       this.#taken.add(place);

@@ -52,10 +52,16 @@ export function applied(documents: Documents, change: Change): Map<string, ArmDo
   return after;
 }
 
-/** Makes a change in the documents themselves. */
+/** Makes a change in the documents themselves; nothing else does. */
 export function applyTo(documents: Map<string, ArmDocument>, change: Change): void {
+  const connections = connectionsOfMaps.get(documents);
+  for (const key of [...change.remove, ...change.put.map(({ id }) => keyOf(id))])
+    connections?.remove(documents.get(key));
   for (const key of change.remove) documents.delete(key);
-  for (const document of change.put) documents.set(keyOf(document.id), document);
+  for (const document of change.put) {
+    documents.set(keyOf(document.id), document);
+    connections?.add(document);
+  }
 }
 
 const typeText = (type: string): string => `Microsoft.Network/${type}`;
@@ -66,6 +72,7 @@ export const featureType = 'Microsoft.Features/features';
 export const groupType = 'Microsoft.Resources/resourceGroups';
 
 type TypedDocument<T extends keyof Shapes> = ArmDocument<Shapes[T]>;
+export type Connection = TypedDocument<'privateLinkServices/privateEndpointConnections'>;
 
 export const hasType = <T extends keyof Shapes>(document: ArmDocument, type: T): document is TypedDocument<T> =>
   document.type === typeText(type);
@@ -111,6 +118,49 @@ export function subnetAt(
   const subnet = partNamed(network?.properties.subnets, parsed.part.name);
   return network === undefined || subnet === undefined ? undefined : { network, subnet };
 }
+
+/**
+ * Connections by their endpoint and by their LINKID, made when somebody first asks for one; it follows the documents, so
+ * that many look-ups, and many changes, need not look at all of them each.
+ */
+class Connections {
+  readonly byEndpoint = new Map<string, Connection>();
+  readonly byIdentifier = new Map<string, Connection>();
+
+  constructor(documents: Documents) {
+    for (const document of documents.values()) this.add(document);
+  }
+
+  add(document: ArmDocument): void {
+    if (!hasType(document, 'privateLinkServices/privateEndpointConnections')) return;
+    const { privateEndpoint, linkIdentifier = '' } = document.properties;
+    this.byEndpoint.set(keyOf(privateEndpoint?.id ?? ''), document);
+    this.byIdentifier.set(linkIdentifier, document);
+  }
+
+  remove(document: ArmDocument | undefined): void {
+    if (document === undefined || !hasType(document, 'privateLinkServices/privateEndpointConnections')) return;
+    const { privateEndpoint, linkIdentifier = '' } = document.properties;
+    this.byEndpoint.delete(keyOf(privateEndpoint?.id ?? ''));
+    this.byIdentifier.delete(linkIdentifier);
+  }
+}
+
+const connectionsOfMaps = new WeakMap<Documents, Connections>();
+
+function connectionsIn(documents: Documents): Connections {
+  let connections = connectionsOfMaps.get(documents);
+  if (connections === undefined) connectionsOfMaps.set(documents, (connections = new Connections(documents)));
+  return connections;
+}
+
+/** The connection of an endpoint; undefined when the provider has ended it. */
+export const connectionOf = (documents: Documents, endpointId: string): Connection | undefined =>
+  connectionsIn(documents).byEndpoint.get(keyOf(endpointId));
+
+/** The connection that has a LINKID. */
+export const connectionWith = (documents: Documents, linkIdentifier: string): Connection | undefined =>
+  connectionsIn(documents).byIdentifier.get(linkIdentifier);
 
 /** A location as it is compared: `West Europe` is `westeurope`. */
 export const plainLocation = (location: string): string => location.toLowerCase().replaceAll(' ', '');

@@ -1,13 +1,20 @@
 /** Every change that the management interface knows: documents and a request in, a change or a refusal out. */
-import { connectionType, documentOf, exists, featureType, groupType, plainLocation } from './documents.js';
-import type { ArmDocument, Change, Documents, Draw, Part } from './documents.js';
+import {
+  connectionOf,
+  connectionType,
+  documentOf,
+  exists,
+  featureType,
+  groupType,
+  plainLocation,
+} from './documents.js';
+import type { ArmDocument, Change, Connection, Documents, Draw, Part } from './documents.js';
 import { decisions, refusedDecision } from './connection.js';
 import { putLoadBalancer } from './load-balancer.js';
 import { putNetworkInterface } from './network-interface.js';
 import { putNetworkSecurityGroup } from './network-security-group.js';
-import { connectionOf, deletePrivateEndpoint, putPrivateEndpoint } from './private-endpoint.js';
+import { deletePrivateEndpoint, putPrivateEndpoint } from './private-endpoint.js';
 import { deletePrivateLinkService, putPrivateLinkService, statusOf } from './private-link-service.js';
-import type { Connection } from './private-link-service.js';
 import { checkName, envelopeOf, newEtag, propertiesOf } from './request.js';
 import type { PutRequest } from './request.js';
 import { documentKey, formatResourceId, keyOf, sameText } from './resource-id.js';

@@ -18,9 +18,8 @@ import type {
 } from '../resources.js';
 import { prefixOf } from './addresses.js';
 import { allOf, featureType, plainLocation } from './documents.js';
-import type { ArmDocument, Documents } from './documents.js';
+import type { ArmDocument, Connection, Documents } from './documents.js';
 import { statusOf } from './private-link-service.js';
-import type { Connection } from './private-link-service.js';
 import { documentKey, keyOf, lastName, parseResourceId } from './resource-id.js';
 import * as enumerations from './shapes.js';
 import { spelled } from './shapes.js';

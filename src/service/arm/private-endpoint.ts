@@ -3,12 +3,11 @@ import { parseAlias } from '../alias.js';
 import { checkLinkIdentifier, drawRandomLinkIdentifier, linkIdentifierInUse } from '../link-identifier.js';
 import { checkRequest, initialStatus } from '../visibility.js';
 import { Addresses } from './addresses.js';
-import { allOf, connectionType, documentOf } from './documents.js';
+import { allOf, connectionOf, connectionType, connectionWith, documentOf } from './documents.js';
 import type { ArmDocument, Change, Documents, Draw } from './documents.js';
 import { audienceOf } from './model.js';
 import { systemInterface } from './network-interface.js';
 import { refuseApplicationSecurityGroups } from './network-security-group.js';
-import type { Connection } from './private-link-service.js';
 import { formatResourceId, keyOf, lastName, parseResourceId, sameText } from './resource-id.js';
 import { bare, changeNotAllowed, checkName, checkSameLocation, draftOf, newEtag, without } from './request.js';
 import type { PutRequest } from './request.js';
@@ -63,12 +62,6 @@ function serviceFor(wish: { id: string; manual: boolean }, documents: Documents,
 
 export const serviceByAlias = (documents: Documents, alias: string): ServiceDocument | undefined =>
   allOf(documents, 'privateLinkServices').find((service) => sameText(service.properties.alias ?? '', alias));
-
-/** The connection of an endpoint; undefined when the provider has ended it. */
-export const connectionOf = (documents: Documents, endpointId: string): Connection | undefined =>
-  allOf(documents, 'privateLinkServices/privateEndpointConnections').find((connection) =>
-    sameText(connection.properties.privateEndpoint?.id ?? '', endpointId),
-  );
 
 export function putPrivateEndpoint(request: PutRequest): Change {
   const { documents, draw } = request;
@@ -164,15 +157,12 @@ function named(endpoint: Endpoint, id: string): Partial<Endpoint> {
 
 /** @throws Refusal for a LINKID that is none, or another connection's */
 function identifierFor({ linkIdentifier: asked }: Wish, documents: Documents, draw: Draw): string {
-  const owners = new Map(
-    allOf(documents, 'privateLinkServices/privateEndpointConnections').map((each) => [
-      each.properties.linkIdentifier,
-      each.id,
-    ]),
-  );
-  if (asked === undefined) return String(drawRandomLinkIdentifier(draw, (value) => owners.has(String(value))));
+  const ownerOf = (identifier: string): string | undefined => connectionWith(documents, identifier)?.id;
+  if (asked === undefined) {
+    return String(drawRandomLinkIdentifier(draw, (value) => ownerOf(String(value)) !== undefined));
+  }
   const value = /^[1-9]\d{0,9}$/.test(asked) ? Number(asked) : NaN;
-  const owner = owners.get(asked);
+  const owner = ownerOf(asked);
   const fault = owner === undefined ? checkLinkIdentifier(value)[0] : linkIdentifierInUse(value, owner);
   if (fault !== undefined) throw new Refusal(400, armCode(fault.code), fault.message, 'linkIdentifier');
   return asked;

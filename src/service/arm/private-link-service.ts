@@ -3,7 +3,7 @@ import { createRandomAlias } from '../alias.js';
 import { Addresses } from './addresses.js';
 import { blocksDeletion } from './connection.js';
 import { allOf, documentOf, plainLocation } from './documents.js';
-import type { ArmDocument, Change, Documents } from './documents.js';
+import type { ArmDocument, Change, Connection, Documents } from './documents.js';
 import { methodOf, primaryOf, systemInterface } from './network-interface.js';
 import { formatResourceId, keyOf } from './resource-id.js';
 import { bare, changeNotAllowed, checkSameLocation, draftOf, withIds, without } from './request.js';
@@ -90,8 +90,6 @@ const ownOf = (service: Service | undefined): Partial<Service> =>
 
 const targetName = (service: Service): string =>
   service.destinationIPAddress === undefined ? 'loadBalancerFrontendIpConfigurations' : 'destinationIPAddress';
-
-export type Connection = ArmDocument<Shapes['privateLinkServices/privateEndpointConnections']>;
 
 /** The connections of a service, by its id. */
 export const connectionsOf = (documents: Documents, serviceId: string): Connection[] =>

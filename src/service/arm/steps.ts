@@ -6,9 +6,8 @@
 import { directConnectFeature } from '../direct-connect.js';
 import { deleteResource, decideConnection, featureDocument, isWritablePart, putResource } from './manage.js';
 import { AddressIndex } from './addresses.js';
-import { applyTo } from './documents.js';
+import { connectionOf, applyTo } from './documents.js';
 import type { ArmDocument, Change, Documents, Draw } from './documents.js';
-import { connectionOf } from './private-endpoint.js';
 import { statusOf } from './private-link-service.js';
 import { documentKey, formatResourceId, keyOf, parseResourceId, sameText, segmentFault } from './resource-id.js';
 import type { Refusal } from './refusal.js';

@@ -8,11 +8,11 @@
  */
 import { defaultBandwidthInMbps } from '../direct-connect.js';
 import { defaultRuleIdleMinutes, defaultServiceIdleSeconds } from '../idle.js';
-import { allOf, documentOf, featureType, partNamed, plainLocation } from './documents.js';
+import { allOf, connectionOf, documentOf, featureType, partNamed, plainLocation } from './documents.js';
 import type { ArmDocument, Documents } from './documents.js';
 import { labGroup } from './from-model.js';
 import { audienceOf } from './model.js';
-import { connectionOf, serviceByAlias, wishOf } from './private-endpoint.js';
+import { serviceByAlias, wishOf } from './private-endpoint.js';
 import { defaultDevice, deviceNames } from '../device-names.js';
 import { isName } from '../names.js';
 import { labSections } from '../lab-sections.js';

@@ -1,7 +1,6 @@
 /** What clients are shown: documents with what follows from others, such as the connections of a service. */
-import { allOf, documentOf } from './documents.js';
+import { allOf, connectionOf, documentOf } from './documents.js';
 import type { ArmDocument, Documents, Part } from './documents.js';
-import { connectionOf } from './private-endpoint.js';
 import { connectionsOf, statusOf } from './private-link-service.js';
 import { keyOf, lastName, sameText } from './resource-id.js';
 import type { ResourceId } from './resource-id.js';

@@ -34,6 +34,15 @@ describe('service: addresses of a subnet', () => {
     assert.equal(second.properties.privateIPAllocationMethod, 'Dynamic');
   });
 
+  it('may go to another configuration of who has them', () => {
+    const held = withNetwork();
+    nic(held, 'x');
+    nic(held, 'y');
+    const renamed = { name: 'other', properties: { subnet: subnet() } };
+    const made = held.put('networkInterfaces/x', { ipConfigurations: [renamed] });
+    assert.equal(addressOf((made.properties['ipConfigurations'] as Configuration[])[0]!), '10.0.0.4');
+  });
+
   it('are taken as asked for, unless they are another’s, elsewhere or no addresses', () => {
     const held = withNetwork();
     const asked = nic(held, 'x', { privateIPAddress: '10.0.0.6' });
