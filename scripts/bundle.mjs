@@ -27,9 +27,8 @@ await build({
   external: outside,
   // Code from a cache cannot ask for modules later on; it can require them.
   supported: { 'dynamic-import': false },
-  banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  banner: { js: "'use strict'; const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
   define: { 'import.meta.url': 'moduleUrl' },
-  sourcemap: true,
   logLevel: 'warning',
 });
 copyFileSync(path.join(root, 'node_modules', INSIDE, 'LICENSE'), path.join(outdir, `LICENSE.${INSIDE}`));

@@ -7,6 +7,8 @@ const launcher = path.resolve(process.argv[2]);
 const capture = path.join(__dirname, '..', 'fixtures', 'loss-reorder', 'in.pcap');
 process.argv.splice(1, 2, launcher, 'replay', capture, '--adopt', '--quiet', '--provider', '/dev/null');
 process.on('exit', () => {
-  fs.writeFileSync(path.join(path.dirname(launcher), 'command.cache'), require(launcher).createCachedData());
+  const { script, digest } = require(launcher);
+  const cache = script.createCachedData();
+  fs.writeFileSync(path.join(path.dirname(launcher), 'command.cache'), Buffer.concat([digest(cache), cache]));
 });
 require(launcher);

@@ -2,22 +2,30 @@
 'use strict';
 /*
  * Starts the bundled command, dist/bin/culvert.cjs. The compiler's work on it is kept beside it (scripts/bundle.mjs), so
- * that a start parses and compiles nothing that the run of then needed; a cache that is missing, damaged or of another
- * Node is passed over by V8, and the start is slower by that work. Node 22 has module.enableCompileCache() for this.
+ * that a start parses and compiles nothing that the run of then needed. A cache that is missing, damaged, of another bundle,
+ * another Node or other options of V8 is passed over, and the start is slower by that work. V8 looks for the last two itself
+ * and believes the rest, hence the digest. Node 22 has module.enableCompileCache() for all this.
  */
+const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const vm = require('node:vm');
 
 const filename = path.join(__dirname, 'command.cjs');
+const octets = fs.readFileSync(filename);
+const digest = (cache) => createHash('sha1').update(octets).update(cache).digest();
+const DIGEST_LENGTH = 20;
+
 let cachedData;
 try {
-  cachedData = fs.readFileSync(path.join(__dirname, 'command.cache'));
+  const file = fs.readFileSync(path.join(__dirname, 'command.cache'));
+  const cache = file.subarray(DIGEST_LENGTH);
+  if (digest(cache).equals(file.subarray(0, DIGEST_LENGTH))) cachedData = cache;
 } catch {
   // None was made.
 }
 // The bundle is ASCII: read as that, V8 takes one octet a character.
-const source = `(function (exports, require, module, __filename, __dirname) {'use strict';${fs.readFileSync(filename, 'latin1')}\n})`;
+const source = `(function (exports, require, module, __filename, __dirname) {${octets.latin1Slice()}\n})`;
 const script = new vm.Script(source, { filename, cachedData });
-module.exports = script;
+module.exports = { script, digest };
 script.runInThisContext().call({}, {}, require, module, filename, __dirname);

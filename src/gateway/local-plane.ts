@@ -65,7 +65,7 @@ export class LocalPlane implements DataPlane {
   }
 
   apply(topology: Topology): number {
-    const { translator } = this.pump;
+    const translator = this.pump.attend();
     const { tables } = translator;
     let flows = 0;
     for (const { network, address } of tables.apply(topology)) {
@@ -79,7 +79,7 @@ export class LocalPlane implements DataPlane {
   }
 
   endFlowsOn(address: number): number {
-    return this.pump.translator.endFlowsOn(address);
+    return this.pump.attend().endFlowsOn(address);
   }
 
   natAddresses(): NatAddresses {
@@ -124,7 +124,7 @@ export class LocalPlane implements DataPlane {
   }
 
   flows(query: FlowQuery): Promise<FlowReport> {
-    return reportFlows(this.pump.translator, query);
+    return reportFlows(this.pump.attend(), query);
   }
 
   tap(options: TapOptions, reader: TapReader): () => void {

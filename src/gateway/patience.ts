@@ -6,9 +6,6 @@
  * as in KVM's halt polling: a sleep shorter than the longest wait doubles the wait, a longer one halves it, and a wait too
  * short to help is none. A flow whose answers come after 10 ms, or nothing at all, costs nothing. Where the processor is
  * taken away in the middle of a wait, others need it: that ends it, and there is none for a while.
- *
- * In a transfer it is the other way round: packets come faster than they are waited for, and what costs is that their
- * sender wakes us for every few of them. So we doze between its bursts, where nobody can wake us, while they gather.
  */
 
 /** Waits shorter than this are not worth the calls. */
@@ -16,8 +13,6 @@ const LEAST_MS = 0.005;
 const FIRST_MS = 0.01;
 /** Between two looks at the clock in a row; the calls in between take a few microseconds. */
 const PREEMPTED_MS = 0.03;
-/** What is asked for: the kernel makes some 60 to 80 µs of it (a timer slack of 50 µs), what a transfer can well bear. */
-const DOZE_MS = 0.001;
 /** No wait after that for so long. */
 const REST_MS = 5;
 
@@ -27,9 +22,8 @@ export class Patience {
   private lookedAt = 0;
   private restsUntil = -Infinity;
   private current = 0;
-  private readonly never = new Int32Array(new SharedArrayBuffer(4));
 
-  /** @param mostMs the longest wait; 0: never waits nor dozes */
+  /** @param mostMs the longest wait; 0: never waits */
   constructor(mostMs: number) {
     this.mostMs = mostMs;
   }
@@ -37,13 +31,6 @@ export class Patience {
   /** The wait that now pays, in milliseconds; 0: none. */
   get waitMs(): number {
     return this.current;
-  }
-
-  /** Sleeps through what comes in the next microseconds. @returns false: not here */
-  doze(): boolean {
-    if (this.mostMs === 0) return false;
-    Atomics.wait(this.never, 0, 0, DOZE_MS);
-    return true;
   }
 
   /** A packet has ended a sleep. */

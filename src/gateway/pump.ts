@@ -6,8 +6,8 @@
  *   read, translated and written before the next one is read, so the slots are free again each time.
  * - A device says when packets wait (level-triggered). It is then read until a burst is not full, at most `MAX_BURSTS`
  *   times, so that one busy device does not starve the others; what still waits is told again in the next turn of the
- *   event loop. Nothing runs while nothing waits, but for a wait of microseconds where answers come that soon; in a
- *   transfer the pump dozes between bursts (both: patience.ts).
+ *   event loop. Nothing runs while nothing waits, but for a wait of microseconds where answers come that soon
+ *   (patience.ts).
  * - Large packets come in smaller bursts, so that what was read is still in the processor's cache when it is written.
  * - What the translator gives is grouped by device, in its order, and written with one call a device. A device that is
  *   full is asked again a few times, since the kernel may be emptying it on another processor; what it does not take
@@ -160,6 +160,17 @@ export class Pump {
     return this.clock();
   }
 
+  /**
+   * For the control side, which may change what the timer rests on: the translator, told what time it is, since its clock
+   * rests too; the timer looks at it soon.
+   */
+  attend(): Translator {
+    const { core } = this.translator;
+    core.now = Math.max(core.now, this.clock());
+    if (this.periodMs > COARSE_MS) this.set(COARSE_MS);
+    return this.translator;
+  }
+
   get ports(): readonly Port[] {
     return this.lanes;
   }
@@ -233,7 +244,7 @@ export class Pump {
       if (got > 0) n = got;
       if (got < most) break;
     }
-    this.finish(this.isTalk(n), n > 0 && this.lengths[n - 1]! > LARGE);
+    this.finish(this.isTalk(n));
   }
 
   protected begin(): void {
@@ -244,12 +255,10 @@ export class Pump {
   /**
    * Stays while it pays.
    * @param talk see `isTalk`
-   * @param transfer the last burst is of one
    */
-  protected finish(talk: boolean, transfer: boolean): void {
+  protected finish(talk: boolean): void {
     const { patience } = this;
-    if (transfer) this.gather();
-    else if (patience.waitMs > 0 && talk) this.stay();
+    if (patience.waitMs > 0 && talk) this.stay();
     patience.left(this.lookedAt);
     this.arm();
   }
@@ -285,25 +294,6 @@ export class Pump {
   /** Whether the last burst is of one conversation, not of a transfer or of many: the next packet is worth waiting for. */
   private isTalk(n: number): boolean {
     return n === 1 && this.lengths[0]! <= LARGE;
-  }
-
-  /** In a transfer: dozes, and takes what has gathered meanwhile, until nothing has. */
-  private gather(): void {
-    const { lanes, patience } = this;
-    const began = this.clock();
-    let full = false;
-    while (!this.closed && this.clock() - began < TURN_MS && (full || patience.doze())) {
-      let any = false;
-      full = false;
-      for (let k = 0; k < lanes.length; k++) {
-        const { most } = lanes[k]!;
-        const n = this.take(lanes[k]!);
-        if (n > 0) any = true;
-        if (n === most) full = true;
-      }
-      if (this.takeElse() > 0) any = true;
-      if (!any) return;
-    }
   }
 
   /** Asks all devices in turn until nothing has come for as long as it pays, or there is more to do. */
@@ -485,8 +475,10 @@ export class Pump {
   /** Makes the timer as quick as it has to be; it is slowed down by its own calls only, not burst by burst. */
   private arm(): void {
     const wanted = this.wantedMs();
-    if (wanted === 0 || this.closed || (this.timer !== null && this.periodMs <= wanted)) return;
-    this.set(wanted);
+    // A timer that rests has to see that the last flow has ended.
+    const least = wanted === 0 && this.timer !== null ? COARSE_MS : wanted;
+    if (least === 0 || this.closed || (this.timer !== null && this.periodMs <= least)) return;
+    this.set(least);
   }
 
   private slowDown(): void {

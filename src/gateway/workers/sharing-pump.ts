@@ -57,7 +57,7 @@ export class SharingPump extends Pump {
     this.begin();
     const n = this.takeElse();
     const large = n > 0 && this.ownLengths[0]! > LARGE;
-    this.finish(n === 1 && !large, large);
+    this.finish(n === 1 && !large);
     this.rest();
   }
 
@@ -83,9 +83,9 @@ export class SharingPump extends Pump {
     this.rest();
   }
 
-  protected override finish(talk: boolean, transfer: boolean): void {
+  protected override finish(talk: boolean): void {
     const n = this.takeElse();
-    super.finish(talk && n <= 1, transfer);
+    super.finish(talk && n <= 1);
   }
 
   protected override tick(): void {

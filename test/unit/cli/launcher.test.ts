@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { repositoryRoot } from '../../support/machine.js';
 
-const REJECTED = `process.on('exit', () => console.log(String(require(process.argv[1]).cachedDataRejected)));require(process.argv[1]);`;
+const REJECTED = `process.on('exit', () => console.log(String(require(process.argv[1]).script.cachedDataRejected)));require(process.argv[1]);`;
 
 const manifest = JSON.parse(readFileSync(path.join(repositoryRoot, 'package.json'), 'utf8')) as { version: string };
 
@@ -42,8 +42,27 @@ describe('launcher', function () {
     assert.deepEqual(version(), [manifest.version, 'undefined']);
   });
 
-  it('starts with a cache that is damaged', () => {
-    writeFileSync(path.join(bin(), 'command.cache'), Buffer.alloc(1000, 0x5a));
-    assert.deepEqual(version(), [manifest.version, 'true']);
+  it('starts with a cache that is damaged, be it in one bit', () => {
+    const file = path.join(bin(), 'command.cache');
+    const cache = readFileSync(file);
+    for (const at of [3, 20, 1000, cache.length >> 1, cache.length - 1]) {
+      const damaged = Buffer.from(cache);
+      damaged[at]! ^= 0x10;
+      writeFileSync(file, damaged);
+      assert.deepEqual(version(), [manifest.version, 'undefined'], `octet ${at}`);
+    }
+    for (const length of [0, 10, cache.length - 1]) {
+      writeFileSync(file, cache.subarray(0, length));
+      assert.deepEqual(version(), [manifest.version, 'undefined'], `${length} octets`);
+    }
+  });
+
+  it('does not run the code that a changed bundle had before', () => {
+    const file = path.join(bin(), 'command.cjs');
+    const before = readFileSync(file, 'latin1');
+    const after = before.replace('process.stdout.on(', 'process.stdout.no(');
+    assert.notEqual(after, before);
+    writeFileSync(file, after);
+    assert.throws(version, /process\.stdout\.no is not a function/);
   });
 });

@@ -6,6 +6,7 @@ import { Pump, type Port } from '../../../src/gateway/pump.js';
 import { datagram, faults, segment } from '../../support/dissect.js';
 import { address, endpoint, link, rule, topology } from '../../support/bench.js';
 import { ACK, PSH, SYN, pseudoSum, tcpPacket, udpPacket } from '../../support/packets.js';
+import { fold, sum } from '../../../src/wire/checksum.js';
 import { ScriptedDevice } from './scripted-device.js';
 
 const NAT = Int32Array.of(address('192.0.2.1'));
@@ -146,52 +147,6 @@ describe('gateway: the pump', () => {
       });
     });
 
-    it('dozes in a transfer, and moves what has gathered meanwhile, until nothing has', () => {
-      const large = (n: number): Buffer =>
-        udpPacket({ src: CLIENT, dst: ENDPOINT, sport: 5000, dport: 53, payload: `${n}`.padEnd(5000, '.') });
-      const gathers = [[large(2), large(3)], [request(4)], []];
-      const patience = new Patience(0.06);
-      patience.doze = () => {
-        now += 0.08;
-        for (const packet of gathers.shift() ?? assert.fail('it dozed on')) red.queue(packet);
-        return true;
-      };
-      pump.close();
-      pump = new Pump(topology(link({ endpoints: [endpoint({})] })), {}, (port) => gone.push(port), ticking, patience);
-      pump.add(red, 0, NONE);
-      pump.add(provider, -1, NAT);
-      red.give(large(1));
-      assert.deepEqual(gathers, []);
-      assert.deepEqual(provider.calls, [1, 2, 1]);
-    });
-
-    it('gives the event loop its turn when a transfer never ends', () => {
-      const patience = new Patience(0.06);
-      let dozes = 0;
-      patience.doze = () => {
-        now += 0.08;
-        return ++dozes < 1000;
-      };
-      pump.close();
-      pump = new Pump(topology(link({ endpoints: [endpoint({})] })), {}, (port) => gone.push(port), ticking, patience);
-      pump.add(red, 0, NONE);
-      const again = udpPacket({ src: CLIENT, dst: ENDPOINT, sport: 5000, dport: 53, payload: ''.padEnd(5000, '.') });
-      red.read = (slab, offsets, _size, lengths) => {
-        again.copy(slab, offsets[0]);
-        lengths[0] = again.length;
-        return 1;
-      };
-      red.give(request(8));
-      assert.ok(dozes > 10 && dozes < 30, `${dozes} dozes`);
-    });
-
-    it('really dozes for some microseconds, where it waits at all', () => {
-      const before = performance.now();
-      assert.equal(new Patience(0.06).doze(), true);
-      assert.ok(performance.now() - before > 0.001);
-      assert.equal(new Patience(0).doze(), false);
-    });
-
     it('gives the event loop its turn when packets never end', () => {
       talk();
       const from = now;
@@ -323,6 +278,39 @@ describe('gateway: the pump', () => {
     assert.ok(period() > 200_000 && Math.abs(now + period() - end) <= 512, `${period()} ms`);
     red.give(request(2));
     assert.equal(period(), 256);
+  });
+
+  it('sees soon that the control side has ended the last flow while its timer rested', async () => {
+    let ticks = 0;
+    pump.onTick = () => ticks++;
+    const period = (): number => (pump as unknown as { periodMs: number }).periodMs;
+    red.give(request(1));
+    await sleep(600);
+    assert.ok(period() > 256);
+    const before = ticks;
+    assert.equal(pump.attend().endFlowsOn(NAT[0]!), 1);
+    await sleep(300);
+    assert.equal(ticks, before + 1);
+    assert.equal(period(), 0);
+  });
+
+  it('tells the control side the time, also while nothing comes', () => {
+    red.give(request(1));
+    now += 5000;
+    const { core } = pump.attend();
+    assert.equal(core.idleMs(core.flow), 5000);
+  });
+
+  it('does not let its timer rest while fragments wait', async () => {
+    red.give(request(1));
+    const later = request(2);
+    later.writeUInt16BE(1, 6);
+    later.writeUInt16BE(0, 10);
+    later.writeUInt16BE(0xffff - fold(sum(later, 0, 20)), 10);
+    red.give(later);
+    assert.equal(pump.fragmentsWaiting, 1);
+    await sleep(600);
+    assert.equal((pump as unknown as { periodMs: number }).periodMs, 256);
   });
 
   it('refuses a packet from a provider network that is for no NAT address of it', () => {
