@@ -102,7 +102,7 @@ describe('reading ahead', () => {
     while (r.next());
     await r.fill();
     const asked = r.octetsRead;
-    for (const end = Date.now() + 1500; r.octetsRead === asked && Date.now() < end; ) await sleep(1);
+    for (const end = Date.now() + 1500; r.octetsRead === asked && Date.now() < end;) await sleep(1);
     assert.ok(r.octetsRead > asked, 'nothing was read ahead');
     await r.close();
   });
