@@ -4,6 +4,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/device/tun/ip-command.js';
+import { thisMachine } from '../../src/gateway/machine.js';
+import type { NetworkPlan } from '../../src/gateway/plan.js';
+import type { PacketThread, StartThread } from '../../src/gateway/workers/plane-calls.js';
+import { WorkerPlane } from '../../src/gateway/workers/worker-plane.js';
+import { topology } from '../support/bench.js';
 import { needsTunDevice } from '../support/machine.js';
 import { Namespaces, type Running } from '../support/namespaces.js';
 import type { StreamReport } from '../support/stream-peer.js';
@@ -81,6 +86,14 @@ const told = Array.from({ length: Number(count) }, () => new Promise((resolve) =
   });
 }));
 Promise.all(told).then((all) => console.log(JSON.stringify(all)));
+`;
+
+/** Datagrams without end, from many ports. */
+const FLOOD = `
+import socket
+print('begun', flush=True)
+while True:
+    for i in range(64): socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('10.0.0.9', 1000 + i))
 `;
 
 describe('culvert up with 2 workers, with real kernels', function () {
@@ -222,5 +235,45 @@ describe('culvert up with 2 workers, with real kernels', function () {
       names.filter((each) => each.startsWith(PREFIX)),
       [],
     );
+  });
+});
+
+describe('workers that die', function () {
+  this.timeout(30_000);
+  const spaces = new Namespaces();
+  before(function () {
+    needsTunDevice(this);
+  });
+  afterEach(() => {
+    spaces.remove();
+  });
+
+  it('leave no interface behind, read or not', async () => {
+    const namespace = spaces.add();
+    const threads: PacketThread[] = [];
+    const startThread: StartThread = async (data, events) => {
+      const thread = await thisMachine.startThread(data, events);
+      threads[data.index] = thread;
+      return thread;
+    };
+    const setUp = (plan: NetworkPlan): void => thisMachine.setUp(plan);
+    const plane = await WorkerPlane.start(3, topology(), { maxFlows: 64 }, { startThread, setUp });
+    const died = new Promise<string>((resolve) => {
+      plane.events = { ...plane.events, failed: ({ message }) => resolve(message) };
+    });
+    const plan = { name: 'red', index: 0, consumer: true, natAddresses: new Int32Array(0), namespace, mtu: 1500 };
+    plane.attach({ ...plan, device: 'cv-red', addresses: ['10.0.0.5/32'], routes: ['10.0.0.0/16'] }, true);
+    plane.assign('red', true, new Int32Array(0));
+    const names = (): string[] => spaces.interfaces(namespace).map(({ name }) => name);
+    assert.deepEqual(names(), ['cv-red']);
+    // Packets come while the thread ends.
+    const pings = spaces.spawn(namespace, 'python3', '-c', FLOOD);
+    await pings.line();
+    threads[1]!.askFlows(null as never);
+    assert.match(await died, /^worker 1 ended: TypeError/);
+    assert.deepEqual(names(), ['cv-red'], 'the others have it still');
+    await plane.end();
+    assert.deepEqual(names(), []);
+    pings.kill();
   });
 });

@@ -11,7 +11,8 @@
  * - Queues are opened by all workers before the interface is set up, since that may move it to another namespace.
  * - Probes' packets are sent by the first worker; the answers come back here from whichever worker read them.
  * - A NAT address has drained when it has with every worker.
- * - A worker that dies takes its flows with it: the gateway ends.
+ * - A worker that dies takes its flows with it: the gateway ends. What timers ask meanwhile (`idle` below) has nothing to say
+ *   any more; all else throws.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { CulvertError } from '../../errors.js';
@@ -112,8 +113,8 @@ export class WorkerPlane implements DataPlane {
 
   detach(network: string): void {
     this.probes.delete(network);
-    // The queues of a worker that has died are closed already.
-    if (this.failure === null) this.askAll('detach', network);
+    // The queues of a worker that has died are closed already, and those of the others go with them.
+    if (!this.idle) this.askAll('detach', network);
   }
 
   assign(network: string, consumer: boolean, natAddresses: Int32Array): void {
@@ -125,7 +126,7 @@ export class WorkerPlane implements DataPlane {
   }
 
   send(network: string, packet: Buffer): void {
-    this.askFirst('send', network, packet);
+    if (!this.idle) this.askFirst('send', network, packet);
   }
 
   apply(topology: Topology): number {
@@ -142,7 +143,7 @@ export class WorkerPlane implements DataPlane {
   }
 
   settle(): DrainedAddress[] {
-    const left = this.askAll('settle').flat();
+    const left = this.idle ? [] : this.askAll('settle').flat();
     if (left.length === 0) return left;
     // The last worker to let go of an address tells of it too.
     const { draining } = this.natAddresses();
@@ -151,7 +152,7 @@ export class WorkerPlane implements DataPlane {
   }
 
   setHealth(probe: string, backend: number, up: boolean): void {
-    this.askAll('setHealth', probe, backend, up);
+    if (!this.idle) this.askAll('setHealth', probe, backend, up);
   }
 
   serves(backend: number): boolean {
@@ -163,10 +164,11 @@ export class WorkerPlane implements DataPlane {
   }
 
   liveFlows(): number {
-    return this.sum('liveFlows');
+    return this.idle ? 0 : this.sum('liveFlows');
   }
 
   portUse(from: number): BackendPortUse[] {
+    if (this.idle) return [];
     const high = mergePortUse(this.askAll('portUse', from));
     // Workers leave out what is below; where one does not, all count.
     if (high.length === 0 || from === 0) return high;
@@ -193,12 +195,17 @@ export class WorkerPlane implements DataPlane {
   }
 
   close(): void {
-    if (this.failure === null) this.askAll('close');
+    if (!this.idle) this.askAll('close');
   }
 
   async end(): Promise<void> {
     if (this.nextTick !== null) clearTimeout(this.nextTick);
     await Promise.all(this.threads.map((thread) => thread.end()));
+  }
+
+  /** A worker has died. */
+  private get idle(): boolean {
+    return this.failure !== null;
   }
 
   private async askFlows(query: FlowQuery): Promise<FlowReport> {

@@ -91,8 +91,13 @@ describe('a plane of real threads', function () {
     await failed;
     assert.equal(failures[0]!.code, 'WORKER_DIED');
     assert.match(failures[0]!.message, /^worker 1 ended: TypeError/);
-    assert.throws(() => plane.liveFlows(), { code: 'WORKER_DIED' });
+    assert.throws(() => plane.report(), { code: 'WORKER_DIED' });
+    assert.throws(() => plane.apply(topology()), { code: 'WORKER_DIED' });
     await assert.rejects(plane.flows({ top: 1 }), { code: 'WORKER_DIED' });
+    // What timers do until the gateway has ended, and its end.
+    assert.deepEqual([plane.settle(), plane.portUse(0), plane.liveFlows()], [[], [], 0]);
+    plane.setHealth('lb/up', BACKEND, false);
+    plane.send('anything', Buffer.alloc(20));
     plane.close();
     plane.detach('anything');
   });
