@@ -56,8 +56,7 @@ export class SharingPump extends Pump {
     this.steering.stayAwake();
     this.begin();
     const n = this.takeElse();
-    const large = n > 0 && this.ownLengths[0]! > LARGE;
-    this.finish(n === 1 && !large);
+    this.finish(n === 1 && this.ownLengths[0]! <= LARGE);
     this.rest();
   }
 
