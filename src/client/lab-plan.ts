@@ -1,11 +1,11 @@
 /**
  * What brings a management interface to the resources of a lab file, as steps.
  *
- * Theory of operation. File and state are both written as the entries of to-lab.ts, in which what means the same is
+ * Theory of operation. File and state are both written as the entries of entries.ts, in which what means the same is
  * equal; a resource is sent only where its entries differ. A lab file says less than the state can hold: what it does not
- * say (tags, names of ipConfigurations, domain names, whether an address was asked for) stays as it is, so a change is
- * sent as the resource that is there with the file's properties in it. Backends are network interfaces in the state: one
- * with the right address serves, whatever its name.
+ * say (tags, domain names, whether an address was asked for) stays as it is, so a change is sent as the resource that is
+ * there with the file's properties in it. Backends are network interfaces in the state: for one that the file gives as an
+ * address, any interface with that address serves, whatever its name.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { LabConfig } from '../config/index.js';
@@ -22,14 +22,16 @@ import {
 } from '../service/arm/documents.js';
 import type { ArmDocument, Documents } from '../service/arm/documents.js';
 import { documentsOf } from '../service/arm/from-model.js';
+import { isSystemInterface } from '../service/arm/network-interface.js';
 import { wishOf } from '../service/arm/private-endpoint.js';
 import { without } from '../service/arm/request.js';
-import { documentKey, keyOf, parseResourceId } from '../service/arm/resource-id.js';
+import { keyOf } from '../service/arm/resource-id.js';
 import type { DocumentType } from '../service/arm/resource-id.js';
 import type { Shapes } from '../service/arm/shapes.js';
 import type { Step } from '../service/arm/steps.js';
-import { entriesOf } from '../service/arm/to-lab.js';
-import type { Entry, Ref } from '../service/arm/to-lab.js';
+import { entriesOf } from '../service/arm/entries.js';
+import type { Entry, Ref } from '../service/arm/entries.js';
+import { moved, parentKey, placeOf, plainBackends, repooler } from './lab-interfaces.js';
 import { deviceTag, hostTag, mtuTag, namespaceTag } from '../service/arm/tags.js';
 
 /** Dependents first. */
@@ -50,8 +52,6 @@ export interface LabPlan {
   readonly notes: readonly string[];
 }
 
-type Nic = ArmDocument<Shapes['networkInterfaces']>;
-
 const draw = { guid: () => randomUUID(), uint32: () => randomBytes(4).readUInt32BE(0) };
 
 /** The service gives these, or decides of them with other requests. */
@@ -67,9 +67,6 @@ const text = ({ value }: Entry): string =>
       .map(([name, inner]) => [name, caseless.includes(name) ? keyOf(JSON.stringify(inner)) : inner] as const)
       .toSorted(([a], [b]) => (a < b ? -1 : 1)),
   );
-
-const isSystem = (nic: Nic): boolean =>
-  nic.properties.privateEndpoint !== undefined || nic.properties.privateLinkService !== undefined;
 
 /**
  * @param written LINKIDs that the file itself gives, by the endpoint's name in it: others are drawn
@@ -111,9 +108,11 @@ class Planner {
     this.#features();
     for (const [key, entry] of asked) {
       if (entry.section === 'privateLinkServices') break;
-      if (differs(key, entry)) this.#put(key);
+      if (entry.section !== 'networkInterfaces' && differs(key, entry)) this.#put(key);
     }
-    this.#interfaces(prune);
+    const others = this.#others(asked);
+    const gone = new Set(prune ? others.map(({ id }) => keyOf(id)) : []);
+    this.#interfaces(asked, differs, gone);
     const late = this.#seenLate(there, asked);
     for (const [key, entry] of asked) {
       if (entry.section !== 'privateLinkServices') continue;
@@ -125,7 +124,6 @@ class Planner {
     }
     for (const key of late.keys()) this.#close(key);
     this.#decide(there, asked);
-    const others = this.#others(asked);
     const deletes = prune ? others.map(({ id, etag }): Step => ({ op: 'delete', id, expect: etag })) : [];
     return {
       // Deleted first: what they held is free for what comes.
@@ -237,36 +235,44 @@ class Planner {
     return keyOf(wishOf(endpoint.properties as Shapes['privateEndpoints']));
   }
 
-  /** Interfaces with the addresses of backends are in the pools that the file says, and no other of its pools. */
-  #interfaces(prune: boolean): void {
-    const wanted = new Map<string, Nic>();
-    for (const nic of allOf(this.#wanted, 'networkInterfaces')) if (!isSystem(nic)) wanted.set(placeOf(nic, 0), nic);
-    const balancers = new Set(allOf(this.#wanted, 'loadBalancers').map(({ id }) => keyOf(id)));
+  /** @param gone interfaces that are deleted */
+  #interfaces(
+    asked: ReadonlyMap<string, Entry>,
+    differs: (key: string, entry: Entry) => boolean,
+    gone: ReadonlySet<string>,
+  ): void {
+    const plain = plainBackends(this.#wanted, asked);
+    const repool = repooler(this.#wanted);
     for (const nic of allOf(this.#state, 'networkInterfaces')) {
-      if (isSystem(nic)) continue;
-      const ipConfigurations = nic.properties.ipConfigurations.map((configuration, index) => {
-        const place = placeOf(nic, index);
-        const asked = wanted.get(place);
-        wanted.delete(place);
-        const now = configuration.properties.loadBalancerBackendAddressPools ?? [];
-        const own = asked?.properties.ipConfigurations[0]?.properties.loadBalancerBackendAddressPools ?? [];
-        const others = now.filter((pool) => !balancers.has(parentKey(pool.id)));
-        const next = [...others, ...own];
-        const same = new Set(now.map(({ id }) => keyOf(id)));
-        if (same.size === next.length && next.every(({ id }) => same.has(keyOf(id)))) return configuration;
-        return { ...configuration, properties: { ...configuration.properties, loadBalancerBackendAddressPools: next } };
-      });
-      if (ipConfigurations.every((each, index) => each === nic.properties.ipConfigurations[index])) continue;
-      const idle = ipConfigurations.every((each) => each.properties.loadBalancerBackendAddressPools?.length === 0);
-      if (prune && idle) continue; // it goes with what the file does not declare
+      const key = keyOf(nic.id);
+      if (isSystemInterface(nic) || gone.has(key)) continue;
+      const entry = asked.get(key);
+      const { ipConfigurations: there } = nic.properties;
+      const declared = documentOf(this.#wanted, nic.id, 'networkInterfaces')?.properties.ipConfigurations;
+      const ipConfigurations =
+        entry === undefined || declared === undefined
+          ? there.map((configuration, index) => {
+              const place = placeOf(nic, index);
+              const wanted = plain.get(place)?.properties.ipConfigurations[0];
+              plain.delete(place);
+              return repool(configuration, wanted);
+            })
+          : declared.map((wanted) => {
+              const old = partNamed(there, wanted.name);
+              return old === undefined ? wanted : repool(differs(key, entry) ? moved(old, wanted) : old, wanted);
+            });
+      const { length } = there;
+      if (ipConfigurations.length === length && ipConfigurations.every((each, index) => each === there[index]))
+        continue;
       const { id, location, tags, properties } = nic;
-      this.#send(
-        id,
-        { location, ...(tags === undefined ? {} : { tags }), properties: { ...properties, ipConfigurations } },
-        nic,
-      );
+      this.#send(id, { location, ...given({ tags }), properties: { ...properties, ipConfigurations } }, nic);
     }
-    for (const { id, location, properties } of wanted.values()) this.#send(id, { location, properties }, undefined);
+    for (const [key, { section }] of asked) {
+      if (section !== 'networkInterfaces') continue;
+      const old = documentOf(this.#state, key, 'networkInterfaces');
+      if (old === undefined || isSystemInterface(old)) this.#put(key);
+    }
+    for (const { id, location, properties } of plain.values()) this.#send(id, { location, properties }, undefined);
   }
 
   #decide(there: ReadonlyMap<string, Entry>, asked: ReadonlyMap<string, Entry>): void {
@@ -295,16 +301,14 @@ class Planner {
 
   /** What the state has and the file does not declare, dependents first. */
   #others(asked: ReadonlyMap<string, Entry>): ArmDocument[] {
-    const backends = new Set(
-      allOf(this.#wanted, 'networkInterfaces')
-        .filter((nic) => !isSystem(nic))
-        .map((nic) => placeOf(nic, 0)),
-    );
+    const plain = plainBackends(this.#wanted, asked);
     const declared = (document: ArmDocument): boolean => {
       if (asked.has(keyOf(document.id))) return true;
       const nic = documentOf(this.#state, document.id, 'networkInterfaces');
       if (nic === undefined) return false;
-      return isSystem(nic) || nic.properties.ipConfigurations.some((_, index) => backends.has(placeOf(nic, index)));
+      return (
+        isSystemInterface(nic) || nic.properties.ipConfigurations.some((_, index) => plain.has(placeOf(nic, index)))
+      );
     };
     return deleteOrder.flatMap((type) =>
       [...this.#state.values()].filter(
@@ -377,17 +381,6 @@ const lists: Readonly<Record<string, Merge>> = {
 
 const given = (value: Readonly<Record<string, unknown>>): object =>
   Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined));
-
-const parentKey = (id: string): string => {
-  const parsed = parseResourceId(id);
-  return parsed === null ? '' : documentKey(parsed);
-};
-
-/** The network and the address of a configuration: what a backend is known by. */
-function placeOf(nic: Nic, index: number): string {
-  const properties = nic.properties.ipConfigurations[index]?.properties;
-  return `${parentKey(properties?.subnet.id ?? '')} ${properties?.privateIPAddress ?? ''}`;
-}
 
 function addressOf(documents: Documents, endpointId: string): string | undefined {
   const nic = allOf(documents, 'networkInterfaces').find(

@@ -12,6 +12,7 @@ import type { PropertyPath } from '../service/problem.js';
 import type {
   LoadBalancer,
   LoadBalancingRule,
+  NetworkInterface,
   NetworkSecurityGroup,
   PrivateEndpoint,
   PrivateLinkService,
@@ -24,10 +25,10 @@ import type {
 import { labSections } from '../service/lab-sections.js';
 import { resolveProxy } from '../service/proxy-section.js';
 import { initialStatus } from '../service/visibility.js';
-import { parseAddress, parseCidr } from '../wire/address.js';
+import { looksLikeIpv6, parseAddress, parseCidr } from '../wire/address.js';
 import type { Cidr } from '../wire/address.js';
 import type { Findings } from './findings.js';
-import { suggestion } from './near-miss.js';
+import { References } from './references.js';
 import { resolveSecurityGroup } from './security.js';
 import type { LabShape, ServiceShape } from './schema.js';
 
@@ -41,13 +42,17 @@ class Resolver {
   readonly #shape: LabShape;
   readonly #findings: Findings;
   readonly #seed: number;
+  readonly #references: References;
   readonly #ids = new Map<string, string>();
   readonly #aliases = new Set<string>();
+  /** Load balancers with an ipConfiguration in a pool, by `interface/ipConfiguration`. */
+  readonly #balancersOf = new Map<string, string[]>();
 
   constructor(shape: LabShape, findings: Findings) {
     this.#shape = shape;
     this.#findings = findings;
     this.#seed = shape.translation.seed;
+    this.#references = new References(shape, findings);
   }
 
   /** An id that the file gives, with the subscription in it. */
@@ -95,38 +100,6 @@ class Resolver {
     return parseCidr(text);
   }
 
-  #reference(kind: string, name: string, candidates: readonly string[], path: PropertyPath): void {
-    if (candidates.includes(name)) return;
-    this.#findings.error('CONFIG_UNKNOWN_REFERENCE', `no ${kind} '${name}'${suggestion(name, candidates)}`, path);
-  }
-
-  /** `outer/inner`, both looked up. */
-  #pair(
-    text: string,
-    kinds: readonly [string, string],
-    outers: Readonly<Record<string, unknown>>,
-    innersOf: (outer: string) => readonly string[],
-    path: PropertyPath,
-  ): readonly [string, string] {
-    const parts = text.split('/');
-    const [outer, inner] = parts;
-    if (parts.length !== 2 || outer === undefined || inner === undefined) {
-      const what = `'${text}' is not of the form ${kinds[0]}/${kinds[1]}`.replaceAll('virtual network', 'network');
-      this.#findings.error('CONFIG_REFERENCE', what, path);
-      return ['', ''];
-    }
-    if (Object.hasOwn(outers, outer))
-      this.#reference(`${kinds[1]} in ${kinds[0]} '${outer}':`, inner, innersOf(outer), path);
-    else this.#reference(kinds[0], outer, Object.keys(outers), path);
-    return [outer, inner];
-  }
-
-  #subnet(text: string, path: PropertyPath): readonly [string, string] {
-    const networks = this.#shape.virtualNetworks;
-    const subnets = (network: string): string[] => Object.keys(networks[network]?.subnets ?? {});
-    return this.#pair(text, ['virtual network', 'subnet'], networks, subnets, path);
-  }
-
   #virtualNetwork(name: string, shape: LabShape['virtualNetworks'][string]): VirtualNetwork {
     const path = ['virtualNetworks', name];
     const subnets = mapOf(shape.subnets, (subnetName, value): Subnet => {
@@ -135,7 +108,7 @@ class Resolver {
       const group = whole ? undefined : value.networkSecurityGroup;
       if (group !== undefined) {
         const groups = Object.keys(this.#shape.networkSecurityGroups);
-        this.#reference('network security group', group, groups, [...at, 'networkSecurityGroup']);
+        this.#references.one('network security group', group, groups, [...at, 'networkSecurityGroup']);
       }
       return {
         name: subnetName,
@@ -161,15 +134,16 @@ class Resolver {
 
   #loadBalancer(name: string, shape: LabShape['loadBalancers'][string]): LoadBalancer {
     const path = ['loadBalancers', name];
-    this.#reference('virtual network', shape.virtualNetwork, Object.keys(this.#shape.virtualNetworks), [
+    this.#references.one('virtual network', shape.virtualNetwork, Object.keys(this.#shape.virtualNetworks), [
       ...path,
       'virtualNetwork',
     ]);
     const rules = shape.rules.map((rule, index): LoadBalancingRule => {
       const at = [...path, 'rules', index];
-      this.#reference('frontend', rule.frontend, Object.keys(shape.frontends), [...at, 'frontend']);
-      this.#reference('backend pool', rule.backendPool, Object.keys(shape.backendPools), [...at, 'backendPool']);
-      if (rule.probe !== undefined) this.#reference('probe', rule.probe, Object.keys(shape.probes), [...at, 'probe']);
+      this.#references.one('frontend', rule.frontend, Object.keys(shape.frontends), [...at, 'frontend']);
+      this.#references.one('backend pool', rule.backendPool, Object.keys(shape.backendPools), [...at, 'backendPool']);
+      if (rule.probe !== undefined)
+        this.#references.one('probe', rule.probe, Object.keys(shape.probes), [...at, 'probe']);
       const twin = shape.rules.findIndex((other) => other.name === rule.name);
       if (twin < index)
         this.#findings.error('CONFIG_NAME', `another rule is named '${rule.name}' too`, [...at, 'name']);
@@ -182,7 +156,11 @@ class Resolver {
       virtualNetwork: shape.virtualNetwork,
       sku: shape.sku,
       frontends: mapOf(shape.frontends, (frontend, text) => this.#address(text, [...path, 'frontends', frontend])),
-      backendPools: mapOf(shape.backendPools, (pool, texts) => this.#addresses(texts, [...path, 'backendPools', pool])),
+      backendPools: mapOf(shape.backendPools, (pool, texts) =>
+        texts.map((text, index) =>
+          this.#backend(text, name, shape.virtualNetwork, [...path, 'backendPools', pool, index]),
+        ),
+      ),
       probes: mapOf(shape.probes, (probe, value): Probe => ({
         name: probe,
         ...value,
@@ -193,9 +171,69 @@ class Resolver {
     };
   }
 
+  /** The address of a backend: as written, or that of an `interface/ipConfiguration`. */
+  #backend(text: string, balancer: string, network: string, path: PropertyPath): number {
+    const interfaces = this.#shape.networkInterfaces;
+    const [outer = ''] = text.split('/');
+    const isReference = Object.hasOwn(interfaces, outer)
+      ? parseAddress(text) < 0
+      : text.includes('/') && parseCidr(text) === null && !looksLikeIpv6(text);
+    if (!isReference) return this.#address(text, path);
+    const namesOf = (nic: string): string[] => (interfaces[nic]?.ipConfigurations ?? []).map((each) => each.name);
+    const [nic, name] = this.#references.pair(
+      text,
+      ['network interface', 'ipConfiguration'],
+      interfaces,
+      namesOf,
+      path,
+    );
+    if (!Object.hasOwn(interfaces, nic)) return -1;
+    this.#balancersOf.set(text, [...(this.#balancersOf.get(text) ?? []), balancer]);
+    const found = interfaces[nic]!.ipConfigurations.find((each) => each.name === name);
+    // In another network it is no backend, as the rules will say.
+    return found?.subnet.split('/')[0] === network ? parseAddress(found.address) : -1;
+  }
+
+  #interface(
+    name: string,
+    shape: LabShape['networkInterfaces'][string],
+    networks: ReadonlyMap<string, VirtualNetwork>,
+  ): NetworkInterface {
+    const path = ['networkInterfaces', name];
+    const list = shape.ipConfigurations;
+    if (list.length === 0) {
+      const what = 'a network interface has at least one ipConfiguration';
+      this.#findings.error('CONFIG_VALUE', what, [...path, 'ipConfigurations']);
+    }
+    const primary = list.find((each) => each.primary === true) ?? list[0];
+    const ipConfigurations = list.map((each, index) => {
+      const at = [...path, 'ipConfigurations', index];
+      if (list.findIndex((other) => keyOf(other.name) === keyOf(each.name)) < index) {
+        const what = `another ipConfiguration is named '${each.name}' too (case does not count)`;
+        this.#findings.error('CONFIG_NAME', what, [...at, 'name']);
+      }
+      if (each.primary === true && each !== primary) {
+        const what = `'${primary?.name ?? ''}' is primary too; exactly one ipConfiguration can be`;
+        this.#findings.error('CONFIG_VALUE', what, [...at, 'primary']);
+      }
+      const [virtualNetwork, subnet] = this.#references.subnet(each.subnet, [...at, 'subnet']);
+      return {
+        name: each.name,
+        virtualNetwork,
+        subnet,
+        address: this.#address(each.address, [...at, 'address']),
+        primary: each === primary,
+        loadBalancers: this.#balancersOf.get(`${name}/${each.name}`) ?? [],
+      };
+    });
+    const home = networks.get(ipConfigurations[0]?.virtualNetwork ?? '')?.subscription ?? '';
+    const { subscription = home, ...identified } = this.#id('networkInterfaces', name, shape.id);
+    return { name, ...identified, subscription, ipConfigurations };
+  }
+
   #service(name: string, shape: ServiceShape, networks: ReadonlyMap<string, VirtualNetwork>): PrivateLinkService {
     const path = ['privateLinkServices', name];
-    const [virtualNetwork] = this.#subnet(shape.subnet, [...path, 'subnet']);
+    const [virtualNetwork] = this.#references.subnet(shape.subnet, [...path, 'subnet']);
     const network = networks.get(virtualNetwork);
     const location = network?.location ?? 'local';
     const frontendPath = [...path, 'loadBalancerFrontend'];
@@ -205,7 +243,7 @@ class Resolver {
     const frontend =
       target === undefined
         ? null
-        : this.#pair(target, ['load balancer', 'frontend'], balancers, frontendsOf, frontendPath);
+        : this.#references.pair(target, ['load balancer', 'frontend'], balancers, frontendsOf, frontendPath);
     return {
       name,
       alias:
@@ -260,9 +298,9 @@ class Resolver {
     const identifiers = this.#linkIdentifiers();
     return mapOf(this.#shape.privateEndpoints, (name, shape): PrivateEndpoint => {
       const path = ['privateEndpoints', name];
-      const [virtualNetwork, subnet] = this.#subnet(shape.subnet, [...path, 'subnet']);
+      const [virtualNetwork, subnet] = this.#references.subnet(shape.subnet, [...path, 'subnet']);
       const servicePath = [...path, 'privateLinkService'];
-      this.#reference('private link service', shape.privateLinkService, [...services.keys()], servicePath);
+      this.#references.one('private link service', shape.privateLinkService, [...services.keys()], servicePath);
       const network = networks.get(virtualNetwork);
       const service = services.get(shape.privateLinkService);
       const { subscription = network?.subscription ?? '', ...identified } = this.#id(
@@ -321,7 +359,7 @@ class Resolver {
 
   #subscriptionReferences(known: readonly string[]): void {
     const check = (name: string, path: PropertyPath): void => {
-      if (name !== '*' && !GUID.test(name)) this.#reference('subscription', name, known, path);
+      if (name !== '*' && !GUID.test(name)) this.#references.one('subscription', name, known, path);
     };
     for (const [name, network] of Object.entries(this.#shape.virtualNetworks)) {
       check(network.subscription, ['virtualNetworks', name, 'subscription']);
@@ -345,6 +383,9 @@ class Resolver {
     });
     const virtualNetworks = mapOf(this.#shape.virtualNetworks, (name, shape) => this.#virtualNetwork(name, shape));
     const loadBalancers = mapOf(this.#shape.loadBalancers, (name, shape) => this.#loadBalancer(name, shape));
+    const networkInterfaces = mapOf(this.#shape.networkInterfaces, (name, shape) =>
+      this.#interface(name, shape, virtualNetworks),
+    );
     const privateLinkServices = mapOf(this.#shape.privateLinkServices, (name, shape) =>
       this.#service(name, shape, virtualNetworks),
     );
@@ -354,6 +395,7 @@ class Resolver {
       networkSecurityGroups,
       virtualNetworks,
       loadBalancers,
+      networkInterfaces,
       privateLinkServices,
       privateEndpoints,
     };

@@ -140,9 +140,25 @@ const loadBalancer = z.strictObject({
   virtualNetwork: z.string(),
   sku: z.enum(['Basic', 'Standard', 'Gateway']).default('Standard'),
   frontends: named(address),
-  backendPools: named(z.array(address)),
+  backendPools: named(
+    z.array(z.string().meta({ description: 'An IPv4 address, or interface/ipConfiguration of networkInterfaces.' })),
+  ),
   probes: named(probe).default({}),
   rules: z.array(rule),
+});
+
+const networkInterface = z.strictObject({
+  id: resourceId,
+  ipConfigurations: z
+    .array(
+      z.strictObject({
+        name,
+        subnet: z.string().meta({ description: 'network/subnet.' }),
+        address,
+        primary: z.boolean().optional().meta({ description: 'One of them is; absent on all: the first.' }),
+      }),
+    )
+    .meta({ minItems: 1 }),
 });
 
 const tlv = z.strictObject({
@@ -224,6 +240,7 @@ export const labSchema = z.strictObject({
   networkSecurityGroups: named(networkSecurityGroup).default({}),
   virtualNetworks: named(virtualNetwork),
   loadBalancers: named(loadBalancer).default({}),
+  networkInterfaces: named(networkInterface).default({}),
   privateLinkServices: named(privateLinkService).default({}),
   privateEndpoints: named(privateEndpoint).default({}),
   translation: translation.prefault({}),

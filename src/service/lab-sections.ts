@@ -3,6 +3,7 @@ export const labSections = [
   'networkSecurityGroups',
   'virtualNetworks',
   'loadBalancers',
+  'networkInterfaces',
   'privateLinkServices',
   'privateEndpoints',
 ] as const;

@@ -92,8 +92,15 @@ export function checkRuleConflicts(rules: readonly LoadBalancingRule[]): Problem
   return problems;
 }
 
-/** Everything about one load balancer. Paths start at the load balancer. */
-export function checkLoadBalancer(balancer: LoadBalancer, network: VirtualNetwork | undefined): Problem[] {
+/**
+ * Everything about one load balancer. Paths start at the load balancer.
+ * @param isInterface whether an interface has the address, and so the rules of interfaces look at where it is
+ */
+export function checkLoadBalancer(
+  balancer: LoadBalancer,
+  network: VirtualNetwork | undefined,
+  isInterface: (address: number) => boolean,
+): Problem[] {
   const problems: Problem[] = [];
   for (const [name, address] of balancer.frontends) {
     if (network !== undefined) problems.push(...under(['frontends', name], checkInNetwork(address, network)));
@@ -107,7 +114,9 @@ export function checkLoadBalancer(balancer: LoadBalancer, network: VirtualNetwor
       const path = ['backendPools', name, index];
       if (address >= 0 && backends.indexOf(address) < index) {
         problems.push(error('ADDRESS_IN_USE', `this backend is in pool '${name}' twice; name it once`, path));
-      } else if (network !== undefined) problems.push(...under(path, checkInNetwork(address, network)));
+      } else if (network !== undefined && !isInterface(address)) {
+        problems.push(...under(path, checkInNetwork(address, network)));
+      }
     });
   }
   for (const [name, probe] of balancer.probes) problems.push(...under(['probes', name], checkProbe(probe)));

@@ -97,6 +97,23 @@ export interface LoadBalancer extends Identified {
   readonly rules: readonly LoadBalancingRule[];
 }
 
+export interface InterfaceConfiguration {
+  readonly name: string;
+  readonly virtualNetwork: string;
+  readonly subnet: string;
+  readonly address: number;
+  readonly primary: boolean;
+  /** Names of those that have it in a pool. */
+  readonly loadBalancers: readonly string[];
+}
+
+/** One of its own, not one that an endpoint or a service has. */
+export interface NetworkInterface extends Identified {
+  readonly name: string;
+  readonly subscription: string;
+  readonly ipConfigurations: readonly InterfaceConfiguration[];
+}
+
 export interface FrontendReference {
   readonly loadBalancer: string;
   readonly frontend: string;
@@ -148,6 +165,7 @@ export interface ResourceModel {
   readonly networkSecurityGroups: ReadonlyMap<string, NetworkSecurityGroup>;
   readonly virtualNetworks: ReadonlyMap<string, VirtualNetwork>;
   readonly loadBalancers: ReadonlyMap<string, LoadBalancer>;
+  readonly networkInterfaces: ReadonlyMap<string, NetworkInterface>;
   readonly privateLinkServices: ReadonlyMap<string, PrivateLinkService>;
   readonly privateEndpoints: ReadonlyMap<string, PrivateEndpoint>;
 }

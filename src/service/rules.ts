@@ -18,6 +18,7 @@ import {
   maxServicesPerSubscription,
 } from './limits.js';
 import { checkLoadBalancer } from './load-balancer.js';
+import { checkNetworkInterface } from './network-interface.js';
 import { checkNetworkSecurityGroup } from './network-security-group.js';
 import { checkNatIpCount, checkNatIpPlaces } from './nat-ips.js';
 import { checkFrontend, checkFrontendNetwork, checkTarget, frontendInUse } from './private-link-service.js';
@@ -71,14 +72,30 @@ function checkEndpoint(endpoint: PrivateEndpoint, model: ResourceModel, findings
   findings.add([...at, 'privateLinkService'], checkDirectConnectLocation(service, endpoint));
 }
 
+const placeOf = (network: string, address: number): string => `${String(address)} ${network}`;
+
+/** Where interfaces are: a backend there is that interface. */
+const interfacePlaces = ({ networkInterfaces }: ResourceModel): ReadonlySet<string> =>
+  new Set(
+    [...networkInterfaces.values()].flatMap(({ ipConfigurations }) =>
+      ipConfigurations.map(({ virtualNetwork, address }) => placeOf(virtualNetwork, address)),
+    ),
+  );
+
 /** One address, one use in each network; backends of several pools are one use. */
-function checkAddressUse(model: ResourceModel, findings: ProblemSink): void {
+function checkAddressUse(model: ResourceModel, interfaces: ReadonlySet<string>, findings: ProblemSink): void {
   const book = new AddressBook();
   const claim = (network: string, address: number, owner: string, path: readonly (string | number)[]): void => {
     if (!model.virtualNetworks.has(network)) return;
     const before = book.claim(network, address, owner);
     if (before !== null) findings.add(path, [addressInUse(address, network, before)]);
   };
+  for (const nic of model.networkInterfaces.values()) {
+    nic.ipConfigurations.forEach(({ name, virtualNetwork, address }, index) => {
+      const owner = `ipConfiguration '${name}' of network interface '${nic.name}'`;
+      claim(virtualNetwork, address, owner, ['networkInterfaces', nic.name, 'ipConfigurations', index, 'address']);
+    });
+  }
   for (const balancer of model.loadBalancers.values()) {
     const at = ['loadBalancers', balancer.name];
     for (const [name, address] of balancer.frontends) {
@@ -87,6 +104,7 @@ function checkAddressUse(model: ResourceModel, findings: ProblemSink): void {
     }
     for (const [name, backends] of balancer.backendPools) {
       backends.forEach((address, index) => {
+        if (interfaces.has(placeOf(balancer.virtualNetwork, address))) return;
         claim(balancer.virtualNetwork, address, 'a backend', [...at, 'backendPools', name, index]);
       });
     }
@@ -187,6 +205,7 @@ function checkLimits(model: ResourceModel, findings: ProblemSink): void {
 }
 
 export function checkModel(model: ResourceModel, findings: ProblemSink): void {
+  const interfaces = interfacePlaces(model);
   for (const group of model.networkSecurityGroups.values()) {
     findings.add(['networkSecurityGroups', group.name], checkNetworkSecurityGroup(group));
   }
@@ -194,12 +213,17 @@ export function checkModel(model: ResourceModel, findings: ProblemSink): void {
     findings.add(['virtualNetworks', network.name], checkVirtualNetwork(network));
   }
   for (const balancer of model.loadBalancers.values()) {
-    const problems = checkLoadBalancer(balancer, model.virtualNetworks.get(balancer.virtualNetwork));
+    const network = balancer.virtualNetwork;
+    const isInterface = (address: number): boolean => interfaces.has(placeOf(network, address));
+    const problems = checkLoadBalancer(balancer, model.virtualNetworks.get(network), isInterface);
     findings.add([], under(['loadBalancers', balancer.name], problems));
+  }
+  for (const nic of model.networkInterfaces.values()) {
+    findings.add(['networkInterfaces', nic.name], checkNetworkInterface(nic, model));
   }
   for (const service of model.privateLinkServices.values()) checkService(service, model, findings);
   for (const endpoint of model.privateEndpoints.values()) checkEndpoint(endpoint, model, findings);
-  checkAddressUse(model, findings);
+  checkAddressUse(model, interfaces, findings);
   checkSharing(model, findings);
   checkLimits(model, findings);
 }

@@ -70,6 +70,36 @@ describe('culvert export and culvert apply', function () {
     }
   });
 
+  it('keeps network interfaces, in a pool or not, here, in an empty server and from a file', async () => {
+    const group = '/subscriptions/provider/resourceGroups/culvert/providers/Microsoft.Network';
+    const subnet = { id: `${group}/virtualNetworks/provider/subnets/backend` };
+    const loadBalancerBackendAddressPools = [{ id: `${group}/loadBalancers/lb/backendAddressPools/web` }];
+    const ipConfigurations = [
+      { name: 'one', properties: { subnet, loadBalancerBackendAddressPools } },
+      { name: 'two', properties: { subnet } },
+    ];
+    const answer = await fetch(`${server.url}${group}/networkInterfaces/vm-1?api-version=2025-05-01`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ location: 'local', properties: { ipConfigurations } }),
+    });
+    assert.equal(answer.status, 201, await answer.text());
+    const { out, err } = await server.ask('export');
+    assert.equal(err, '');
+    assert.match(out, /^ +- vm-1\/one$/m);
+    const exported = file('exported.yaml', out);
+    assert.match((await server.ask('apply', exported, '--yes', '--prune')).out, /^nothing to do$/m);
+    const [empty, copy] = await Promise.all([ServeProcess.start(), ServeProcess.start(['--config', exported])]);
+    try {
+      assert.equal((await copy.ask('export')).out, out);
+      assert.equal((await empty.ask('apply', exported, '--yes')).code, 0);
+      assert.match((await empty.ask('apply', exported, '--yes', '--prune')).out, /^nothing to do$/m);
+      assert.match((await empty.ask('export')).out, /^ +- vm-1\/one$/m);
+    } finally {
+      await Promise.all([empty.stop(), copy.stop()]);
+    }
+  });
+
   it('keeps endpoints outside of a visibility that shrank, here, in an empty server and from a file', async () => {
     assert.equal(
       (await server.ask('pls', 'create', 'web', '--visibility', 'provider', '--auto-approval', 'provider')).code,

@@ -6,11 +6,13 @@ import { planLab } from '../../src/client/lab-plan.js';
 import { parseLab } from '../../src/config/index.js';
 import { allOf } from '../../src/service/arm/documents.js';
 import type { Documents, Draw } from '../../src/service/arm/documents.js';
+import { entriesOf } from '../../src/service/arm/entries.js';
 import { documentsOf } from '../../src/service/arm/from-model.js';
 import { judge } from '../../src/service/arm/judge.js';
+import { isSystemInterface } from '../../src/service/arm/network-interface.js';
 import { Refusal } from '../../src/service/arm/refusal.js';
 import { runSteps } from '../../src/service/arm/steps.js';
-import { entriesOf, labOf } from '../../src/service/arm/to-lab.js';
+import { labOf } from '../../src/service/arm/to-lab.js';
 
 let drawn = 0;
 const draw: Draw = {
@@ -29,6 +31,12 @@ interface Choices {
     readonly own: boolean;
     readonly idle: number;
     readonly nat: number;
+  }[];
+  readonly interfaces: readonly {
+    readonly own: boolean;
+    readonly primary: number;
+    /** The pools of each ipConfiguration. */
+    readonly pools: readonly (readonly string[])[];
   }[];
   readonly group: boolean;
   readonly namespace: boolean;
@@ -57,6 +65,14 @@ const choices: fc.Arbitrary<Choices> = fc.record({
     }),
     { minLength: 1, maxLength: 4 },
   ),
+  interfaces: fc.array(
+    fc.record({
+      own: fc.boolean(),
+      primary: fc.nat(1),
+      pools: fc.array(fc.subarray(['pool', 'spare']), { minLength: 1, maxLength: 2 }),
+    }),
+    { maxLength: 3 },
+  ),
   group: fc.boolean(),
   namespace: fc.boolean(),
   probe: fc.constantFrom('Tcp', 'Http', 'none'),
@@ -69,9 +85,13 @@ const idOf = (own: boolean, type: string, subscription: string, name: string): o
 const isSeen = ({ open, seen }: Choices['services'][number]): boolean => open || seen;
 
 /** A lab file without mistakes. */
-function labFor({ consumers, services, group, namespace, probe, distribution }: Choices): object {
+function labFor({ consumers, services, interfaces, group, namespace, probe, distribution }: Choices): object {
   const numbered = <T, V>(items: readonly T[], name: string, make: (item: T, i: number) => V): Record<string, V> =>
     Object.fromEntries(items.map((item, i) => [`${name}${String(i)}`, make(item, i)]));
+  const members = (pool: string): string[] =>
+    interfaces.flatMap(({ pools }, i) =>
+      pools.flatMap((names, n) => (names.includes(pool) ? [`nic${String(i)}/part${String(n)}`] : [])),
+    );
   return {
     translation: { seed: 7 }, // not the one that an export begins with
     subscriptions: { p: { features: ['Microsoft.Network/AllowPrivateLinkserviceUDR'] }, c: {} },
@@ -109,7 +129,7 @@ function labFor({ consumers, services, group, namespace, probe, distribution }: 
       lb: {
         virtualNetwork: 'provider',
         frontends: numbered(services, 'f', (_, i) => `10.200.2.${String(100 + i)}`),
-        backendPools: { pool: ['10.200.2.4', '10.200.2.5'] },
+        backendPools: { pool: ['10.200.2.4', '10.200.2.5', ...members('pool')], spare: members('spare') },
         probes:
           probe === 'none'
             ? {}
@@ -126,6 +146,15 @@ function labFor({ consumers, services, group, namespace, probe, distribution }: 
         })),
       },
     },
+    networkInterfaces: numbered(interfaces, 'nic', ({ own, primary, pools }, i) => ({
+      ...idOf(own, 'networkInterfaces', 'c', `Nic${String(i)}`),
+      ipConfigurations: pools.map((_, n) => ({
+        name: `part${String(n)}`,
+        subnet: 'provider/back',
+        address: `10.200.2.${String(20 + 3 * i + n + (own ? 1 : 0))}`,
+        ...(n === primary ? { primary: true } : {}),
+      })),
+    })),
     privateLinkServices: numbered(services, 'service', ({ direct, proxy, open, seen, own, idle, nat }, i) => ({
       ...idOf(own, 'privateLinkServices', 'p', `Service${String(i)}`),
       subnet: 'provider/nat',
@@ -155,8 +184,13 @@ const held = (text: string): { lab: ReturnType<typeof parseLab>; documents: Docu
   return { lab, documents: judge(new Map(), { put, remove: [] }).documents };
 };
 
-const comparable = (documents: Documents): unknown =>
-  [...entriesOf(documents).entries].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
+const comparable = (documents: Documents): unknown => ({
+  entries: [...entriesOf(documents).entries].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry),
+  interfaces: allOf(documents, 'networkInterfaces')
+    .filter((nic) => !isSystemInterface(nic))
+    .map(({ id, properties }) => ({ id, ipConfigurations: properties.ipConfigurations }))
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+});
 
 /** What a resource is given once: aliases by service, LINKIDs by endpoint. */
 const given = (documents: Documents): unknown => ({

@@ -1,10 +1,11 @@
 /**
  * A lab file's resources as documents: the other way of model.ts. Names become ids in the resource group `culvert` of
- * each resource's subscription; backends become network interfaces.
+ * each resource's subscription; addresses of backends become network interfaces.
  */
 import { formatAddress, formatCidr } from '../../wire/address.js';
 import { subnetOf } from '../addresses.js';
 import type {
+  InterfaceConfiguration,
   LoadBalancer,
   NetworkSecurityGroup,
   PrivateEndpoint,
@@ -12,6 +13,7 @@ import type {
   ResourceModel,
   VirtualNetwork,
 } from '../resources.js';
+import { backendConfiguration, backendId, backendKey, backendsOf, interfaceBeside } from './backends.js';
 import { connectionType, resourceType } from './documents.js';
 import type { ArmDocument, Draw } from './documents.js';
 import { featureDocument, groupDocument } from './manage.js';
@@ -47,6 +49,7 @@ class Writer {
       ['virtualNetworks', model.virtualNetworks],
       ['networkSecurityGroups', model.networkSecurityGroups],
       ['loadBalancers', model.loadBalancers],
+      ['networkInterfaces', model.networkInterfaces],
       ['privateLinkServices', model.privateLinkServices],
       ['privateEndpoints', model.privateEndpoints],
     ] as const;
@@ -83,11 +86,6 @@ class Writer {
     };
     this.documents.push(document);
     return document;
-  }
-
-  /** Id of an interface in the resource group of another resource. */
-  #beside(id: string, name: string): string {
-    return `${id.split('/').slice(0, 7).join('/')}/networkInterfaces/${name}`;
   }
 
   #networkOf(name: string): VirtualNetwork {
@@ -228,43 +226,43 @@ class Writer {
     });
   }
 
-  /** One interface for each backend address of a network, in all the pools that have it. */
-  backends(): void {
-    const pools = new Map<string, { network: VirtualNetwork; address: number; pools: { id: string }[] }>();
-    for (const balancer of this.#model.loadBalancers.values()) {
-      const network = this.#networkOf(balancer.virtualNetwork);
-      for (const [pool, addresses] of balancer.backendPools) {
-        for (const address of addresses) {
-          const key = `${network.name} ${String(address)}`;
-          const entry = pools.get(key) ?? { network, address, pools: [] };
-          entry.pools.push({
-            id: this.id('loadBalancers', network.subscription, balancer.name, {
-              type: 'backendAddressPools',
-              name: pool,
-            }),
-          });
-          pools.set(key, entry);
-        }
-      }
+  /** Those of the model, and one for each other backend address of a network; each in all the pools that have it. */
+  interfaces(): void {
+    const backends = backendsOf(this.#model, (balancer, name) => {
+      const { subscription } = this.#networkOf(balancer.virtualNetwork);
+      return this.id('loadBalancers', subscription, balancer.name, { type: 'backendAddressPools', name });
+    });
+    const ids = new Set<string>();
+    for (const { name, subscription, ipConfigurations } of this.#model.networkInterfaces.values()) {
+      const id = this.id('networkInterfaces', subscription, name);
+      ids.add(keyOf(id));
+      this.#interface(id, ipConfigurations, backends);
     }
-    for (const { network, address, pools: loadBalancerBackendAddressPools } of pools.values()) {
-      const name = `${network.name}-${formatAddress(address).replaceAll('.', '-')}`;
-      const nic = this.#beside(this.id('virtualNetworks', network.subscription, network.name), name);
-      const id = `${nic}/ipConfigurations/ipconfig`;
-      this.#add('networkInterfaces', network.subscription, name, {
-        id: nic,
-        location: network.location,
-        properties: {
-          ipConfigurations: [
-            {
-              name: 'ipconfig',
-              id,
-              properties: { ...this.#at(network, address), primary: true, loadBalancerBackendAddressPools },
-            },
-          ],
-        },
-      });
+    const name = backendConfiguration;
+    for (const { network, address } of backends.values()) {
+      const usual = backendId(this.id('virtualNetworks', network.subscription, network.name), formatAddress(address));
+      let id = usual;
+      for (let n = 2; ids.has(keyOf(id)); n++) id = `${usual}-${String(n)}`;
+      this.#interface(id, [{ name, primary: true, virtualNetwork: network.name, address }], backends);
     }
+  }
+
+  /** @param backends those that the interface has leave them */
+  #interface(
+    id: string,
+    configurations: readonly Pick<InterfaceConfiguration, 'name' | 'primary' | 'virtualNetwork' | 'address'>[],
+    backends: Map<string, { readonly pools: readonly { id: string }[] }>,
+  ): void {
+    const ipConfigurations = configurations.map(({ name, primary, virtualNetwork, address }) => {
+      const key = backendKey(virtualNetwork, address);
+      const backend = backends.get(key);
+      backends.delete(key);
+      const pools = backend === undefined ? {} : { loadBalancerBackendAddressPools: backend.pools };
+      const properties = { ...this.#at(this.#networkOf(virtualNetwork), address), primary, ...pools };
+      return { name, id: `${id}/ipConfigurations/${name}`, properties };
+    });
+    const { location } = this.#networkOf(configurations[0]!.virtualNetwork);
+    this.#add('networkInterfaces', '', '', { id, location, properties: { ipConfigurations } });
   }
 
   service(service: PrivateLinkService): void {
@@ -280,7 +278,7 @@ class Writer {
         properties: { provisioningState: 'Succeeded', ...this.#at(network, address), primary: index === 0 },
       };
     });
-    const nic = this.#beside(id, `${lastName(id)}.nic.${this.#draw.guid()}`);
+    const nic = interfaceBeside(id, `${lastName(id)}.nic.${this.#draw.guid()}`);
     const target =
       frontend === null
         ? { destinationIPAddress: formatAddress(service.destinationIPAddress ?? 0) }
@@ -331,7 +329,7 @@ class Writer {
     const { subscription, location, name } = endpoint;
     const subnet = this.#subnetId(network, endpoint.subnet);
     const id = this.id('privateEndpoints', subscription, name);
-    const nic = this.#beside(id, `${lastName(id)}.nic.${this.#draw.guid()}`);
+    const nic = interfaceBeside(id, `${lastName(id)}.nic.${this.#draw.guid()}`);
     const list = 'privateLinkServiceConnections';
     const document = this.#add('privateEndpoints', subscription, name, {
       location,
@@ -390,7 +388,7 @@ export function documentsOf(
   writer.securityGroups();
   for (const network of model.virtualNetworks.values()) writer.network(network, attachments.get(network.name));
   for (const balancer of model.loadBalancers.values()) writer.balancer(balancer);
-  writer.backends();
+  writer.interfaces();
   for (const service of model.privateLinkServices.values()) writer.service(service);
   for (const endpoint of model.privateEndpoints.values()) writer.endpoint(endpoint);
   writer.groups();

@@ -9,6 +9,7 @@ import type { FindingSink } from '../problem.js';
 import { resolveProxy } from '../proxy-section.js';
 import type {
   LoadBalancer,
+  NetworkInterface,
   NetworkSecurityGroup,
   PrivateEndpoint,
   PrivateLinkService,
@@ -19,6 +20,7 @@ import type {
 import { prefixOf } from './addresses.js';
 import { allOf, featureType, plainLocation } from './documents.js';
 import type { ArmDocument, Connection, Documents } from './documents.js';
+import { isSystemInterface } from './network-interface.js';
 import { statusOf } from './private-link-service.js';
 import { documentKey, keyOf, lastName, parseResourceId } from './resource-id.js';
 import * as enumerations from './shapes.js';
@@ -92,6 +94,19 @@ const groupOf = (document: Typed<'networkSecurityGroups'>): NetworkSecurityGroup
     sourcePortRanges: several(p.sourcePortRanges, p.sourcePortRange),
     destinationAddressPrefixes: several(p.destinationAddressPrefixes, p.destinationAddressPrefix),
     destinationPortRanges: several(p.destinationPortRanges, p.destinationPortRange),
+  })),
+});
+
+const interfaceOf = ({ id, properties }: Typed<'networkInterfaces'>): NetworkInterface => ({
+  name: keyOf(id),
+  subscription: subscriptionOf(id),
+  ipConfigurations: properties.ipConfigurations.map(({ name, properties: p }) => ({
+    name: keyOf(name),
+    virtualNetwork: keyOfParent(p.subnet.id),
+    subnet: keyOf(lastName(p.subnet.id)),
+    address: parseAddress(p.privateIPAddress ?? ''),
+    primary: p.primary === true,
+    loadBalancers: (p.loadBalancerBackendAddressPools ?? []).map((pool) => keyOfParent(pool.id)),
   })),
 });
 
@@ -247,6 +262,11 @@ export function modelOf(documents: Documents, findings: FindingSink): ResourceMo
     virtualNetworks: mapOf(allOf(documents, 'virtualNetworks').map((each) => networkOf(each, findings))),
     networkSecurityGroups: mapOf(allOf(documents, 'networkSecurityGroups').map(groupOf)),
     loadBalancers: mapOf(allOf(documents, 'loadBalancers').map((each) => balancerOf(each, members))),
+    networkInterfaces: mapOf(
+      allOf(documents, 'networkInterfaces')
+        .filter((nic) => !isSystemInterface(nic))
+        .map(interfaceOf),
+    ),
     privateLinkServices: mapOf(allOf(documents, 'privateLinkServices').map((each) => serviceOf(each, findings))),
     privateEndpoints: mapOf(
       allOf(documents, 'privateEndpoints').map((each) =>

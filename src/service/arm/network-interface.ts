@@ -61,6 +61,10 @@ export function primaryOf<
   throw refuse(400, 'InvalidRequestFormat', what, 'properties.ipConfigurations');
 }
 
+/** Whether an endpoint or a service has it. */
+export const isSystemInterface = ({ properties }: ArmDocument): boolean =>
+  properties['privateEndpoint'] !== undefined || properties['privateLinkService'] !== undefined;
+
 /** @throws Refusal CannotModifySystemResource */
 function refuseSystemInterface(nic: ArmDocument): void {
   const owner = nic.properties['privateEndpoint'] ?? nic.properties['privateLinkService'];

@@ -3,7 +3,9 @@ import { stringify } from 'yaml';
 import { planLab } from '../../../src/client/lab-plan.js';
 import { labOf as runningLab, defaultBase } from '../../../src/control/lab.js';
 import { featureDocument } from '../../../src/service/arm/manage.js';
+import { runSteps } from '../../../src/service/arm/steps.js';
 import { labOf } from '../../../src/service/arm/to-lab.js';
+import { allOf, documentOf } from '../../../src/service/arm/documents.js';
 import type { Documents } from '../../../src/service/arm/documents.js';
 import { parseLab } from '../../../src/config/index.js';
 import { documentsOf } from '../../../src/service/arm/from-model.js';
@@ -58,23 +60,73 @@ describe('culvert export', () => {
     assert.deepEqual(left, []);
   });
 
-  it('names the interfaces that it leaves out', () => {
-    const held = withNetwork();
-    held.put('loadBalancers/lb', {
-      frontendIPConfigurations: [{ name: 'f', properties: { subnet: subnet('a'), privateIPAddress: '10.0.0.4' } }],
-      backendAddressPools: [{ name: 'pool' }],
+  const nicsOf = (documents: Documents): object[] =>
+    allOf(documents, 'networkInterfaces').map(({ id, properties }) => ({
+      id,
+      parts: properties.ipConfigurations.map(({ name, properties: p }) => ({
+        name,
+        subnet: p.subnet.id,
+        address: p.privateIPAddress,
+        primary: p.primary,
+        pools: (p.loadBalancerBackendAddressPools ?? []).map((pool) => pool.id),
+      })),
+    }));
+
+  it('keeps network interfaces: in no pool, in several, with two ipConfigurations, and in another subscription', () => {
+    const held = withPools();
+    held.put('networkInterfaces/alone', { ipConfigurations: [part('a')] });
+    held.put('networkInterfaces/both', {
+      ipConfigurations: [part('a', ['pool', 'spare'], { primary: false }), part('b', ['pool'], { primary: true })],
     });
-    const pools = [{ id: `${G}/loadBalancers/lb/backendAddressPools/pool` }];
-    const part = (name: string, more: object): object => ({ name, properties: { subnet: subnet('nat'), ...more } });
-    held.put('networkInterfaces/alone', { ipConfigurations: [part('a', {})] });
-    const both = [part('a', { loadBalancerBackendAddressPools: pools }), part('b', { primary: false })];
-    held.put('networkInterfaces/both', { ipConfigurations: both });
-    assert.deepEqual(exported(held.documents).left, [
-      `${G}/networkInterfaces/alone`,
-      `${G}/networkInterfaces/both/ipConfigurations/b`,
-    ]);
+    const other = '/subscriptions/other/resourceGroups/culvert/providers/Microsoft.Network/networkInterfaces/far';
+    held.put(other, { ipConfigurations: [part('a', ['spare'])] });
+    const { left, copy, steps } = exported(held.documents);
+    assert.deepEqual(left, []);
+    assert.deepEqual(steps, []);
+    assert.deepEqual(nicsOf(copy), nicsOf(held.documents));
+    assert.equal(allOf(copy, 'networkInterfaces').length, 3);
+  });
+
+  it('writes an address for a backend that is nothing but one', () => {
+    const held = withPools();
+    held.put('networkInterfaces/net-10-0-1-9', { ipConfigurations: [at('10.0.1.9', 'ipconfig', ['pool'])] });
+    held.put('networkInterfaces/net-10-0-1-8', { ipConfigurations: [at('10.0.1.7', 'ipconfig', ['pool'])] });
+    const { lab } = labOf(held.documents);
+    assert.deepEqual((lab['loadBalancers'] as Record<string, Record<string, unknown>>)['lb']?.['backendPools'], {
+      pool: ['net-10-0-1-8/ipconfig', '10.0.1.9'],
+      spare: [],
+    });
+    assert.deepEqual(new Set(nicsOf(exported(held.documents).copy)), new Set(nicsOf(held.documents)));
   });
 });
+
+const part = (name: string, pools: readonly string[] = [], more: object = {}): object => ({
+  name,
+  properties: {
+    subnet: subnet('nat'),
+    ...(pools.length === 0
+      ? {}
+      : {
+          loadBalancerBackendAddressPools: pools.map((pool) => ({
+            id: `${G}/loadBalancers/lb/backendAddressPools/${pool}`,
+          })),
+        }),
+    ...more,
+  },
+});
+
+const at = (privateIPAddress: string, name: string, pools: readonly string[] = []): object =>
+  part(name, pools, { privateIPAddress });
+
+/** A network and a load balancer with two pools. */
+function withPools(): Held {
+  const held = withNetwork();
+  held.put('loadBalancers/lb', {
+    frontendIPConfigurations: [{ name: 'f', properties: { subnet: subnet('a'), privateIPAddress: '10.0.0.4' } }],
+    backendAddressPools: [{ name: 'pool' }, { name: 'spare' }],
+  });
+  return held;
+}
 
 describe('the management interface', () => {
   it('may know of subscriptions that no lab file can name, with nothing in them', () => {
@@ -110,5 +162,101 @@ describe('culvert apply of a lab file', () => {
     const put = documentsOf(lab.model, lab.gateway.networks, new Sequence());
     const state = judge(new Map(), { put, remove: [] }).documents;
     assert.deepEqual(planLab(lab, new Map(), state, true).steps, []);
+  });
+
+  /** The state after applying a lab to it. */
+  function after(state: Documents, lab: object, prune = false): Documents {
+    const steps = planLab(parseLab(stringify(lab), 'lab.yaml'), new Map(), state, prune).steps;
+    return judge(state, runSteps(steps, state, new Sequence()).change).documents;
+  }
+
+  interface NicLab {
+    networkInterfaces: Record<string, { ipConfigurations: Record<string, unknown>[] }>;
+    loadBalancers: { lb: { backendPools: Record<string, string[]> } };
+  }
+
+  function withInterface(): { held: Held; lab: NicLab } {
+    const held = withPools();
+    const tags = { mine: 'yes' };
+    const one = part('one', ['pool'], { privateIPAddress: '10.0.1.9' });
+    held.put('networkInterfaces/nic', { enableIPForwarding: true, ipConfigurations: [one] }, { tags });
+    return { held, lab: labOf(held.documents).lab as unknown as NicLab };
+  }
+
+  it('changes an interface as the file has it, and keeps of it what the file cannot say', () => {
+    const { held, lab } = withInterface();
+    const nic = lab.networkInterfaces['nic']!;
+    nic.ipConfigurations[0]!['address'] = '10.0.1.10';
+    nic.ipConfigurations.push({ name: 'two', subnet: 'net/nat', address: '10.0.1.9', primary: true });
+    lab.loadBalancers.lb.backendPools = { pool: ['nic/two'], spare: ['nic/one', '10.0.1.20'] };
+    const state = after(held.documents, lab);
+    const { tags, properties } = documentOf(state, `${G}/networkInterfaces/nic`, 'networkInterfaces')!;
+    assert.deepEqual(tags, { mine: 'yes' });
+    assert.equal((properties as Record<string, unknown>)['enableIPForwarding'], true);
+    const found = properties.ipConfigurations.map(({ name, properties: p }) => [
+      name,
+      p.privateIPAddress,
+      p.primary,
+      p.loadBalancerBackendAddressPools?.map(({ id }) => id.split('/').at(-1)),
+    ]);
+    assert.deepEqual(found, [
+      ['one', '10.0.1.10', false, ['spare']],
+      ['two', '10.0.1.9', true, ['pool']],
+    ]);
+    assert.ok(state.has(`${G}/networkInterfaces/net-10-0-1-20`.toLowerCase()));
+    const { steps } = planLab(parseLab(stringify(lab), 'lab.yaml'), new Map(), state, true);
+    assert.deepEqual(steps, []);
+  });
+
+  it('takes an interface out of all pools, and deletes it only where the file has it no more', () => {
+    const { held, lab } = withInterface();
+    lab.loadBalancers.lb.backendPools = { pool: [], spare: [] };
+    const state = after(held.documents, lab, true);
+    const { properties } = documentOf(state, `${G}/networkInterfaces/nic`, 'networkInterfaces')!;
+    assert.deepEqual(properties.ipConfigurations[0]?.properties.loadBalancerBackendAddressPools, []);
+    const pruned = after(state, { ...lab, networkInterfaces: {} }, true);
+    assert.deepEqual(allOf(pruned, 'networkInterfaces'), []);
+  });
+
+  it('lets an interface that is there serve for a plain address, also where another one is declared beside it', () => {
+    const { held, lab } = withInterface();
+    const other = { ipConfigurations: [{ name: 'c', subnet: 'net/nat', address: '10.0.1.30' }] };
+    const pools = { pool: ['10.0.1.9'], spare: ['other/c'] };
+    const changed = {
+      ...lab,
+      networkInterfaces: { other },
+      loadBalancers: { lb: { ...lab.loadBalancers.lb, backendPools: pools } },
+    };
+    const names = allOf(after(held.documents, changed, true), 'networkInterfaces').map(({ name }) => name);
+    assert.deepEqual(names.toSorted(), ['nic', 'other']);
+  });
+
+  it('puts a declared interface in the place of an undeclared one when it prunes', () => {
+    const { held, lab } = withInterface();
+    const { nic } = lab.networkInterfaces;
+    const changed = { ...lab, networkInterfaces: { better: { ...nic, id: `${G}/networkInterfaces/better` } } };
+    changed.loadBalancers.lb.backendPools = { pool: ['better/one'], spare: [] };
+    assert.throws(() => after(held.documents, changed), { code: 'PrivateIPAddressInUse' });
+    const nics = allOf(after(held.documents, changed, true), 'networkInterfaces');
+    assert.deepEqual(
+      nics.map(({ name }) => name),
+      ['better'],
+    );
+  });
+
+  it('gives a plain backend an id of its own where a declared interface has the usual one', () => {
+    const { held, lab } = withInterface();
+    const { nic } = lab.networkInterfaces;
+    const id = `${G}/networkInterfaces/net-10-0-1-40`;
+    const changed = { ...lab, networkInterfaces: { odd: { ...nic, id } } };
+    changed.loadBalancers.lb.backendPools = { pool: ['10.0.1.40'], spare: ['odd/one'] };
+    const nics = allOf(after(held.documents, changed, true), 'networkInterfaces').map(({ name, properties }) => [
+      name,
+      properties.ipConfigurations[0]?.properties.privateIPAddress,
+    ]);
+    assert.deepEqual(nics.toSorted(), [
+      ['net-10-0-1-40', '10.0.1.9'],
+      ['net-10-0-1-40-2', '10.0.1.40'],
+    ]);
   });
 });

@@ -123,6 +123,84 @@ describe('config: a good lab', () => {
     );
   });
 
+  const NICS = [
+    'networkInterfaces:',
+    '  web-1:',
+    '    ipConfigurations:',
+    '      - { name: first, subnet: provider/backend, address: 10.200.2.4 }',
+    '      - { name: second, subnet: provider/backend, address: 10.200.2.5, primary: true }',
+    '',
+  ].join('\n');
+  const withNics = (...edits: readonly (readonly [string, string])[]): string =>
+    edited(['privateLinkServices:\n', `${NICS}privateLinkServices:\n`], ...edits);
+
+  it('takes interfaces for backends, by name or by address, and gives the translator their addresses', () => {
+    const text = withNics(['[10.200.2.4, 10.200.2.5]', '[web-1/first, 10.200.2.5, 10.200.2.6]']);
+    const { model, topology } = good(text);
+    const addresses = ['10.200.2.4', '10.200.2.5', '10.200.2.6'].map(parseAddress);
+    assert.deepEqual(model.loadBalancers.get('lb')?.backendPools.get('web'), addresses);
+    assert.deepEqual(topology.links.find(({ name }) => name === 'web')?.rules[0]?.backends, addresses);
+    const nic = model.networkInterfaces.get('web-1')!;
+    assert.equal(nic.subscription, 'provider');
+    assert.deepEqual(
+      nic.ipConfigurations.map(({ name, primary }) => [name, primary]),
+      [
+        ['first', false],
+        ['second', true],
+      ],
+    );
+    assert.deepEqual(
+      good(withNics([', primary: true', ''])).model.networkInterfaces.get('web-1')?.ipConfigurations[0]?.primary,
+      true,
+    );
+  });
+
+  it('says of each mistake in an interface, or in the name of one, what would be right', () => {
+    const said = (...edits: readonly (readonly [string, string])[]): string => {
+      const { code, line, path, message } = only(withNics(...edits));
+      assert.ok(line !== undefined && line > 0);
+      return `${code} ${path ?? ''}: ${message}`;
+    };
+    const backend = (text: string): string => said(['[10.200.2.4, 10.200.2.5]', `[${text}]`]);
+    const pool = 'loadBalancers.lb.backendPools.web[0]';
+    assert.equal(
+      backend('web-2/first'),
+      `CONFIG_UNKNOWN_REFERENCE ${pool}: no network interface 'web-2': did you mean 'web-1'?`,
+    );
+    assert.equal(
+      backend('web-1/frist'),
+      `CONFIG_UNKNOWN_REFERENCE ${pool}: no ipConfiguration in network interface 'web-1': 'frist': did you mean 'first'?`,
+    );
+    assert.equal(
+      backend('web-1'),
+      `CONFIG_REFERENCE ${pool}: 'web-1' is not of the form network interface/ipConfiguration`,
+    );
+    assert.match(backend('10.200.2.0/24'), /^ADDRESS_INVALID .*: '10\.200\.2\.0\/24' is not an IPv4 address/);
+    assert.match(backend('"fd00::/64"'), /^IPV4_ONLY /);
+    const at = 'networkInterfaces.web-1.ipConfigurations';
+    assert.equal(
+      said(['name: second', 'name: First']),
+      `CONFIG_NAME ${at}[1].name: another ipConfiguration is named 'First' too (case does not count)`,
+    );
+    assert.equal(
+      said(['address: 10.200.2.4', 'address: 10.200.2.4, primary: true']),
+      `CONFIG_VALUE ${at}[1].primary: 'first' is primary too; exactly one ipConfiguration can be`,
+    );
+    assert.match(
+      said(['subnet: provider/backend', 'subnet: provider/bakend']),
+      /^CONFIG_UNKNOWN_REFERENCE .*'backend'\?$/,
+    );
+    assert.match(said(['address: 10.200.2.4 }', 'address: 10.200.2.400 }']), /^ADDRESS_INVALID /);
+    assert.match(
+      said(['  web-1:\n', '  web-1:\n    id: /nowhere\n']),
+      /^CONFIG_VALUE networkInterfaces\.web-1\.id: .*networkInterfaces\/NAME$/,
+    );
+    assert.match(
+      said(['privateLinkServices:\n', '  none: { ipConfigurations: [] }\nprivateLinkServices:\n']),
+      /at least one ipConfiguration$/,
+    );
+  });
+
   it('draws missing link identifiers and aliases from the seed, the same every time and apart from the written ones', () => {
     const text = edited([', linkIdentifier: 1001', '']);
     const first = good(text);

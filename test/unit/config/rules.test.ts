@@ -65,7 +65,57 @@ const FAR = `  far:
     subnets: { nat: { addressPrefix: 10.9.1.0/24, privateLinkServiceNetworkPolicies: Disabled } }
 `;
 
+/** Interfaces, each as flow text. */
+const interfaces = (text: string): Edit => [
+  'privateLinkServices:\n',
+  `networkInterfaces: ${text}\nprivateLinkServices:\n`,
+];
+const configuration = (name: string, subnet: string, address: string): string =>
+  `{ name: ${name}, subnet: ${subnet}, address: ${address} }`;
+const nic = (...configurations: readonly string[]): Edit =>
+  interfaces(`{ nic: { ipConfigurations: [${configurations.join(', ')}] } }`);
+const members = (text: string): Edit => ['web: [10.200.2.4, 10.200.2.5]', `web: [${text}]`];
+
 const errors: readonly Row[] = [
+  row(
+    'INTERFACE_OTHER_NETWORK',
+    'an interface in two networks',
+    'networkInterfaces.nic.ipConfigurations[1].subnet',
+    nic(configuration('a', 'provider/backend', '10.200.2.9'), configuration('b', 'blue/default', '10.0.0.9')),
+  ),
+  row(
+    'INTERFACE_OTHER_NETWORK',
+    "an interface in a pool of another network's load balancer",
+    'networkInterfaces.nic.ipConfigurations[0].subnet',
+    nic(configuration('a', 'blue/default', '10.0.0.9')),
+    members('10.200.2.4, nic/a'),
+  ),
+  row(
+    'ADDRESS_OUTSIDE_SUBNET',
+    'an interface outside its subnet',
+    'networkInterfaces.nic.ipConfigurations[0].address',
+    nic(configuration('a', 'provider/backend', '10.200.3.9')),
+    members('10.200.2.4, nic/a'),
+  ),
+  row(
+    'ADDRESS_IN_USE',
+    'two interfaces with one address',
+    'networkInterfaces.nic.ipConfigurations[1].address',
+    nic(configuration('a', 'provider/backend', '10.200.2.9'), configuration('b', 'provider/backend', '10.200.2.9')),
+  ),
+  row(
+    'ADDRESS_IN_USE',
+    'an interface with the address of a frontend',
+    'loadBalancers.lb.frontends.web',
+    nic(configuration('a', 'provider/frontend', '10.200.0.10')),
+  ),
+  row(
+    'ADDRESS_IN_USE',
+    'an interface in a pool twice, by its name and by its address',
+    'loadBalancers.lb.backendPools.web[1]',
+    nic(configuration('a', 'provider/backend', '10.200.2.4')),
+    members('10.200.2.4, nic/a'),
+  ),
   row('IPV4_ONLY', 'an IPv6 endpoint', 'privateEndpoints.red-web.address', ['address: 10.0.0.4', 'address: "fd00::4"']),
   row('ADDRESS_INVALID', 'a destination with a part too many', 'privateLinkServices.database.destinationIPAddress', [
     '10.200.3.4',

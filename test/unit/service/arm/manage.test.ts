@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { armCode } from '../../../../src/service/arm/refusal.js';
 import { Verdict } from '../../../../src/service/arm/judge.js';
 import { modelOf } from '../../../../src/service/arm/model.js';
 import { formatAddress } from '../../../../src/wire/address.js';
@@ -429,5 +430,31 @@ describe('service: addresses over the interface', () => {
     assert.deepEqual(primaries(undefined, undefined), [true, false]);
     assert.deepEqual(primaries(false, false), [true, false]);
     assert.throws(() => primaries(true, true), { code: 'InvalidRequestFormat', message: /'p0', 'p1': exactly one/ });
+  });
+});
+
+describe('service: network interfaces over the interface', () => {
+  it('are in one network, and in pools of its load balancers alone, though others have the same addresses', () => {
+    const held = withNetwork();
+    held.put('virtualNetworks/far', {
+      addressSpace: { addressPrefixes: ['10.0.0.0/16'] },
+      subnets: [{ name: 'nat', properties: { addressPrefix: '10.0.1.0/24' } }],
+    });
+    held.put('loadBalancers/lb', {
+      frontendIPConfigurations: [{ name: 'f', properties: { subnet: subnet() } }],
+      backendAddressPools: [{ name: 'p' }],
+    });
+    const loadBalancerBackendAddressPools = [{ id: `${G}/loadBalancers/lb/backendAddressPools/p` }];
+    const part = (name: string, network: string, more = {}): object => ({
+      name,
+      properties: { subnet: subnet('nat', network), ...more },
+    });
+    const member = (network: string): object => part('a', network, { loadBalancerBackendAddressPools });
+    const code = armCode('INTERFACE_OTHER_NETWORK');
+    const put = (...ipConfigurations: object[]) => held.put('networkInterfaces/nic', { ipConfigurations });
+    assert.throws(() => put(member('far')), { code, message: /load balancer .* is in virtual network .*\/net'/ });
+    assert.throws(() => put(part('a', 'net'), part('b', 'far')), { code });
+    put(member('net'));
+    assert.equal(held.get('networkInterfaces/nic')?.name, 'nic');
   });
 });
