@@ -91,9 +91,10 @@ describe('culvert export', () => {
     const held = withPools();
     held.put('networkInterfaces/net-10-0-1-9', { ipConfigurations: [at('10.0.1.9', 'ipconfig', ['pool'])] });
     held.put('networkInterfaces/net-10-0-1-8', { ipConfigurations: [at('10.0.1.7', 'ipconfig', ['pool'])] });
+    held.put('networkInterfaces/net-10-0-1-6', { ipConfigurations: [at('10.0.1.6', 'other', ['pool'])] });
     const { lab } = labOf(held.documents);
     assert.deepEqual((lab['loadBalancers'] as Record<string, Record<string, unknown>>)['lb']?.['backendPools'], {
-      pool: ['net-10-0-1-8/ipconfig', '10.0.1.9'],
+      pool: ['net-10-0-1-6/other', 'net-10-0-1-8/ipconfig', '10.0.1.9'],
       spare: [],
     });
     assert.deepEqual(new Set(nicsOf(exported(held.documents).copy)), new Set(nicsOf(held.documents)));
@@ -184,7 +185,16 @@ describe('culvert apply of a lab file', () => {
   }
 
   it('changes an interface as the file has it, and keeps of it what the file cannot say', () => {
-    const { held, lab } = withInterface();
+    const { held } = withInterface();
+    held.put(
+      'networkInterfaces/nic',
+      {
+        enableIPForwarding: true,
+        ipConfigurations: [part('one', ['pool']), part('kept')], // Dynamic, both
+      },
+      { tags: { mine: 'yes' } },
+    );
+    const lab = labOf(held.documents).lab as unknown as NicLab;
     const nic = lab.networkInterfaces['nic']!;
     nic.ipConfigurations[0]!['address'] = '10.0.1.10';
     nic.ipConfigurations.push({ name: 'two', subnet: 'net/nat', address: '10.0.1.9', primary: true });
@@ -196,12 +206,14 @@ describe('culvert apply of a lab file', () => {
     const found = properties.ipConfigurations.map(({ name, properties: p }) => [
       name,
       p.privateIPAddress,
+      p.privateIPAllocationMethod,
       p.primary,
       p.loadBalancerBackendAddressPools?.map(({ id }) => id.split('/').at(-1)),
     ]);
     assert.deepEqual(found, [
-      ['one', '10.0.1.10', false, ['spare']],
-      ['two', '10.0.1.9', true, ['pool']],
+      ['one', '10.0.1.10', 'Static', false, ['spare']],
+      ['kept', '10.0.1.4', 'Dynamic', false, undefined],
+      ['two', '10.0.1.9', 'Static', true, ['pool']],
     ]);
     assert.ok(state.has(`${G}/networkInterfaces/net-10-0-1-20`.toLowerCase()));
     const { steps } = planLab(parseLab(stringify(lab), 'lab.yaml'), new Map(), state, true);

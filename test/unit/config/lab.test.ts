@@ -155,6 +155,11 @@ describe('config: a good lab', () => {
     );
   });
 
+  it('takes for an address what is one, also where an interface has that name', () => {
+    const { model } = good(withNics(['  web-1:\n', '  10.200.2.4:\n']));
+    assert.equal(model.loadBalancers.get('lb')?.backendPools.get('web')?.[0], parseAddress('10.200.2.4'));
+  });
+
   it('says of each mistake in an interface, or in the name of one, what would be right', () => {
     const said = (...edits: readonly (readonly [string, string])[]): string => {
       const { code, line, path, message } = only(withNics(...edits));

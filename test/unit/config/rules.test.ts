@@ -94,7 +94,7 @@ const errors: readonly Row[] = [
     'ADDRESS_OUTSIDE_SUBNET',
     'an interface outside its subnet',
     'networkInterfaces.nic.ipConfigurations[0].address',
-    nic(configuration('a', 'provider/backend', '10.200.3.9')),
+    nic(configuration('a', 'provider/backend', '10.200.9.9')),
     members('10.200.2.4, nic/a'),
   ),
   row(
