@@ -5,7 +5,7 @@
  * Each repetition runs every row on every contender, one at a time, beginning with another contender each time, so that
  * what else the machine does meets all. A ratio is the median of the repetitions' ratios. `--baseline=FILE,FILE` puts
  * other builds of Culvert (their `dist/bin/culvert.cjs`) among the contenders,
- * `--workers=N` Culvert with so many workers, as `workersN`; `--congestion=reno` sets all ends' congestion control.
+ * `--workers=N` Culvert with so many workers, as `workersN`; `--congestion=NAME` sets all ends' congestion control.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -25,9 +25,8 @@ const nodeOptions = textOption('node-options', '').split(' ').filter(Boolean);
 const culvert = textOption('culvert', fileURLToPath(new URL('../bin/culvert.cjs', import.meta.url)));
 const baselines = textOption('baseline', '').split(',').filter(Boolean);
 const workers = option('workers', 1);
-const congestion = textOption('congestion', '');
-const congestionOfAll =
-  congestion === '' ? readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'latin1').trim() : congestion;
+/** Loss-based, as the kernel's own default, cubic, which a namespace may not choose everywhere; `machine`: what it has. */
+const congestion = textOption('congestion', 'reno');
 const gateways: Gateway[] = [
   { name: 'culvert', command: [...nodeOptions, culvert], workers: 1 },
   ...(workers > 1 ? [{ name: `workers${String(workers)}`, command: [...nodeOptions, culvert], workers }] : []),
@@ -168,12 +167,12 @@ function tell(measured: readonly Measured[], names: readonly string[], missing: 
         m.met === null ? '' : m.met ? 'met' : 'missed',
       ]),
     ],
-    { repetitions, seconds, congestion: congestionOfAll, missing, measured },
+    { repetitions, seconds, congestion, missing, measured },
   );
 }
 
 const rows = wanted('rows', ROWS);
-const topology = await LiveTopology.up(gateways, congestion);
+const topology = await LiveTopology.up(gateways, congestion === 'machine' ? '' : congestion);
 const stop = (): void => {
   void topology.down().finally(() => process.exit(130));
 };
