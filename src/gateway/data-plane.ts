@@ -28,6 +28,13 @@ export interface NatAddresses {
   readonly draining: readonly number[];
 }
 
+/** Whose packets come from a network: those of consumers, replies to these NAT addresses (int32), both, or nobody's. */
+export interface NetworkRole {
+  readonly network: string;
+  readonly consumer: boolean;
+  readonly natAddresses: Int32Array;
+}
+
 export interface DrainedAddress {
   /** Name of the service that had it. */
   readonly service: string;
@@ -53,17 +60,19 @@ export interface DataPlane {
   /** Opens the interface of a network and begins to read it; its packets are for nobody yet. @throws CulvertError TUN_*, IP_* */
   attach(plan: NetworkPlan, offload: boolean): AttachedDevice;
   detach(network: string): void;
-  /** Tells whose packets come from a network: those of consumers, replies to these NAT addresses (int32), or both. */
-  assign(network: string, consumer: boolean, natAddresses: Int32Array): void;
+  assign(roles: readonly NetworkRole[]): void;
   /** Gives what a network sends to the probes' address to `probes`. */
   listen(network: string, probes: OwnPackets): void;
   /** Sends a packet of the gateway's own, of at most 1500 octets. */
   send(network: string, packet: Buffer): void;
 
-  /** Takes a topology for new flows. @returns how many flows ended by that */
-  apply(topology: Topology): number;
-  /** Ends all flows that have a NAT address (int32). @returns how many */
-  endFlowsOn(address: number): number;
+  /**
+   * Takes a topology for new flows, ends the flows of NAT addresses that move, and assigns networks: no packet comes in
+   * between, since it would go into a network that its NAT address is no more, or not yet, of.
+   * @param moved NAT addresses (int32)
+   * @returns how many flows ended
+   */
+  apply(topology: Topology, moved: readonly number[], roles: readonly NetworkRole[]): number;
   natAddresses(): NatAddresses;
   /** Lets drained addresses go, and what nobody needs any more of the port pools. */
   settle(): DrainedAddress[];

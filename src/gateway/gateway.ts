@@ -11,7 +11,7 @@ import { type LabConfig, loadLab } from '../config/index.js';
 import { CulvertError } from '../errors.js';
 import { Attachments } from './attachments.js';
 import { ControlServer } from './control-server.js';
-import { type DataPlane, NO_EVENTS } from './data-plane.js';
+import { type DataPlane, type NetworkRole, NO_EVENTS } from './data-plane.js';
 import type { FlowQuery, FlowReport } from './flow-report.js';
 import type { Log } from './log.js';
 import { notices } from './log.js';
@@ -48,6 +48,8 @@ export interface Prepared {
   readonly undo: () => void;
 }
 
+const nobodys = (network: string): NetworkRole => ({ network, consumer: false, natAddresses: new Int32Array(0) });
+
 /** Between looks at ports that were warned of. */
 const WARNED_LOOK_MS = 1000;
 
@@ -65,7 +67,7 @@ export class Gateway {
   private readonly state: RunState;
   private readonly attachments: Attachments;
   /** The networks that have an interface, with the NAT addresses (int32) that they serve, draining ones included. */
-  private readonly served = new Map<string, { consumer: boolean; natAddresses: Int32Array }>();
+  private readonly served = new Map<string, NetworkRole>();
   private readonly portWatch: PortWatch;
   private control: ControlServer | null = null;
   private metrics: MetricsServer | null = null;
@@ -132,7 +134,7 @@ export class Gateway {
     for (const warning of this.lab.warnings) this.log.warn(warning.message, { code: warning.code });
     this.prober.follow(this.lab.model, false);
     for (const plan of plans) this.attach(plan);
-    this.assign(plans);
+    this.assign(this.rolesBy(plans, this.lab));
     this.attachments.sweep();
     const socket = gateway.socket === null ? this.state.defaultSocket : path.resolve(gateway.socket);
     this.state.setSocket(socket);
@@ -152,7 +154,7 @@ export class Gateway {
   private attach(plan: NetworkPlan): void {
     const { name } = plan;
     const { device } = this.attachments.open(plan, this.lab.gateway.offload);
-    this.served.set(name, { consumer: false, natAddresses: new Int32Array(0) });
+    this.served.set(name, nobodys(name));
     this.plane.listen(
       name,
       this.prober.attach(name, device.mtu, (packet) => this.plane.send(name, packet)),
@@ -172,14 +174,27 @@ export class Gateway {
     this.log.info('interface down', { network: name });
   }
 
-  /** Interfaces take the packets of the networks that they are for. */
-  private assign(plans: readonly NetworkPlan[]): void {
-    for (const plan of plans) this.serve(plan.name, plan.consumer, this.natAddressesOf(plan));
+  private assign(roles: readonly NetworkRole[]): void {
+    this.plane.assign(roles);
+    for (const role of roles) this.served.set(role.network, role);
   }
 
-  private serve(network: string, consumer: boolean, natAddresses: Int32Array): void {
-    this.served.set(network, { consumer, natAddresses });
-    this.plane.assign(network, consumer, natAddresses);
+  /**
+   * What the interfaces are for by these plans; that of a network that is in none is for nobody. NAT addresses that are
+   * taken out drain, and stay with their network while no service is given them.
+   */
+  private rolesBy(plans: readonly NetworkPlan[], { topology }: LabConfig): NetworkRole[] {
+    const given = new Set(topology.links.flatMap((link) => link.natAddresses.map((address) => address | 0)));
+    return [...this.served.values()].map(({ network, natAddresses: before }) => {
+      const plan = plans.find(({ name }) => name === network);
+      if (plan === undefined) return nobodys(network);
+      const drain = before.filter((address) => !given.has(address));
+      return {
+        network,
+        consumer: plan.consumer,
+        natAddresses: Int32Array.from(new Set([...plan.natAddresses, ...drain])),
+      };
+    });
   }
 
   /**
@@ -213,7 +228,7 @@ export class Gateway {
    */
   take(lab: LabConfig): number {
     const { plans } = this.prepare(lab);
-    const ended = this.apply(lab) + this.endMoved(plans);
+    const ended = this.apply(lab, plans);
     this.follow(plans);
     this.watch(true);
     return ended;
@@ -251,7 +266,7 @@ export class Gateway {
   }
 
   /** @returns how many flows ended */
-  private apply(lab: LabConfig): number {
+  private apply(lab: LabConfig, plans: readonly NetworkPlan[]): number {
     if (JSON.stringify(lab.settings) !== JSON.stringify(this.lab.settings)) {
       this.log.warn("changes in 'translation' but those of natPorts wait for the next start");
     }
@@ -261,7 +276,9 @@ export class Gateway {
       this.log.warn("changes in 'gateway' wait for the next start");
     }
     this.prober.follow(lab.model, true);
-    const flows = this.plane.apply(lab.topology);
+    const roles = this.rolesBy(plans, lab);
+    const flows = this.plane.apply(lab.topology, this.movedBy(plans), roles);
+    for (const role of roles) this.served.set(role.network, role);
     this.lab = lab;
     return flows;
   }
@@ -272,35 +289,21 @@ export class Gateway {
       if (!this.attachments.differs(plan)) continue;
       this.log.warn('the interface stays as it is until the next start', { network: plan.name });
     }
-    this.assign(plans);
     const wanted = new Set(plans.map((plan) => plan.name));
     for (const name of [...this.served.keys()]) if (!wanted.has(name)) this.detach(name);
     this.attachments.sweep();
   }
 
   /**
-   * Ends the flows of NAT addresses whose network is gone, or that another network has from now on: packets are told apart
-   * by these addresses, so what is left of the flows would go into the wrong network.
-   * @returns how many
+   * NAT addresses whose network is gone, or that another network has from now on: packets are told apart by these addresses,
+   * so what is left of their flows would go into the wrong network.
    */
-  private endMoved(plans: readonly NetworkPlan[]): number {
-    let flows = 0;
-    for (const [name, { natAddresses }] of this.served) {
-      const stays = plans.some((plan) => plan.name === name);
-      for (const address of natAddresses) {
-        const moves = plans.some((plan) => plan.name !== name && plan.natAddresses.includes(address));
-        if (moves || !stays) flows += this.plane.endFlowsOn(address);
-      }
-    }
-    return flows;
-  }
-
-  /** The plan's, and those of the network that drain: taken out, with live flows, and nobody else's now. */
-  private natAddressesOf({ name, natAddresses }: NetworkPlan): Int32Array {
-    const { given, draining } = this.plane.natAddresses();
-    const before = this.served.get(name)!.natAddresses;
-    const kept = before.filter((address) => draining.includes(address) && !given.includes(address));
-    return Int32Array.from(new Set([...natAddresses, ...kept]));
+  private movedBy(plans: readonly NetworkPlan[]): number[] {
+    return [...this.served.values()].flatMap(({ network, natAddresses }) => {
+      const stays = plans.some(({ name }) => name === network);
+      const taken = plans.filter(({ name }) => name !== network).map((plan) => plan.natAddresses);
+      return [...natAddresses].filter((address) => !stays || taken.some((each) => each.includes(address)));
+    });
   }
 
   /** Looks after NAT addresses that drain and ports that run out. */
@@ -309,14 +312,10 @@ export class Gateway {
     for (const { service, address } of plane.settle()) {
       // Another service may have it now.
       if (plane.natAddresses().given.includes(address)) continue;
-      const owner = [...this.served].find(([, { natAddresses }]) => natAddresses.includes(address));
+      const owner = [...this.served.values()].find(({ natAddresses }) => natAddresses.includes(address));
       if (owner !== undefined) {
-        const [name, { consumer, natAddresses }] = owner;
-        this.serve(
-          name,
-          consumer,
-          natAddresses.filter((each) => each !== address),
-        );
+        const natAddresses = owner.natAddresses.filter((each) => each !== address);
+        this.assign([{ ...owner, natAddresses }]);
       }
       this.log.info(notices.drained, { service, address: formatAddress(address >>> 0) });
     }

@@ -7,6 +7,7 @@ import {
   type DataPlane,
   type DrainedAddress,
   type NatAddresses,
+  type NetworkRole,
   NO_EVENTS,
 } from './data-plane.js';
 import { type FlowQuery, type FlowReport, reportFlows } from './flow-report.js';
@@ -49,10 +50,16 @@ export class LocalPlane implements DataPlane {
     port.device.close();
   }
 
-  assign(network: string, consumer: boolean, natAddresses: Int32Array): void {
+  assign(roles: readonly NetworkRole[]): void {
     // The translator keeps the numbers of networks over reloads; a lab file's own order may change.
-    const index = consumer ? this.pump.translator.tables.networks.indexOf(network) : -1;
-    this.pump.assign(this.ports.get(network)!, index, natAddresses);
+    const { networks } = this.pump.translator.tables;
+    this.pump.assign(
+      roles.map(({ network, consumer, natAddresses }) => {
+        const port = this.ports.get(network);
+        if (port === undefined) throw new Error(`no interface of ${network}`);
+        return [port, consumer ? networks.indexOf(network) : -1, natAddresses];
+      }),
+    );
   }
 
   listen(network: string, probes: OwnPackets): void {
@@ -64,7 +71,7 @@ export class LocalPlane implements DataPlane {
     if (port !== undefined) this.pump.send(port, packet);
   }
 
-  apply(topology: Topology): number {
+  apply(topology: Topology, moved: readonly number[], roles: readonly NetworkRole[]): number {
     const translator = this.pump.attend();
     const { tables } = translator;
     let flows = 0;
@@ -75,11 +82,9 @@ export class LocalPlane implements DataPlane {
         if (e.network === network && e.address === address) flows += translator.endFlowsOf(e.index);
       }
     }
+    for (const address of moved) flows += translator.endFlowsOn(address);
+    this.assign(roles);
     return flows;
-  }
-
-  endFlowsOn(address: number): number {
-    return this.pump.attend().endFlowsOn(address);
   }
 
   natAddresses(): NatAddresses {

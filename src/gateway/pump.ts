@@ -108,8 +108,8 @@ export class Pump {
   private readonly lanes: Lane[] = [];
   /** By consumer network. */
   private byNetwork: (Lane | undefined)[] = [];
-  /** Lanes with NAT addresses. */
-  private providers: Lane[] = [];
+  /** By NAT address. */
+  private readonly byNatAddress = new Map<number, Lane>();
   protected readonly clock: () => number;
   protected readonly patience: Patience;
   private readonly onGone: (port: Port) => void;
@@ -204,10 +204,12 @@ export class Pump {
     return lane;
   }
 
-  /** What a port is for has changed. */
-  assign(port: Port, network: number, natAddresses: Int32Array): void {
-    port.network = network;
-    port.natAddresses = natAddresses;
+  /** What ports are for has changed. */
+  assign(roles: readonly (readonly [Port, network: number, natAddresses: Int32Array])[]): void {
+    for (const [port, network, natAddresses] of roles) {
+      port.network = network;
+      port.natAddresses = natAddresses;
+    }
     this.index();
   }
 
@@ -231,7 +233,8 @@ export class Pump {
   private index(): void {
     this.byNetwork = [];
     for (const lane of this.lanes) if (lane.network >= 0) this.byNetwork[lane.network] = lane;
-    this.providers = this.lanes.filter((lane) => lane.natAddresses.length > 0);
+    this.byNatAddress.clear();
+    for (const lane of this.lanes) for (const address of lane.natAddresses) this.byNatAddress.set(address, lane);
   }
 
   /** Packets wait at a device. */
@@ -376,17 +379,6 @@ export class Pump {
     this.write(lane);
   }
 
-  /** The lane that serves a NAT address. */
-  private providerOf(nat: number): Lane | undefined {
-    const { providers } = this;
-    if (providers.length === 1) return providers[0];
-    for (let p = 0; p < providers.length; p++) {
-      const { natAddresses } = providers[p]!;
-      for (let i = 0; i < natAddresses.length; i++) if (natAddresses[i] === nat) return providers[p];
-    }
-    return undefined;
-  }
-
   /** Writes what the outbox holds. */
   private flush(): void {
     const { translator: t, slab, lanes } = this;
@@ -396,7 +388,7 @@ export class Pump {
       const lane =
         outbox.side[i] === TO_CONSUMER
           ? this.byNetwork[outbox.network[i]!]
-          : this.providerOf(ipv4.source(slab, offset));
+          : this.byNatAddress.get(ipv4.source(slab, offset));
       if (lane === undefined) {
         this.noDevice++;
         continue;

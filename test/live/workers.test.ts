@@ -263,7 +263,7 @@ describe('workers that die', function () {
     });
     const plan = { name: 'red', index: 0, consumer: true, natAddresses: new Int32Array(0), namespace, mtu: 1500 };
     plane.attach({ ...plan, device: 'cv-red', addresses: ['10.0.0.5/32'], routes: ['10.0.0.0/16'] }, true);
-    plane.assign('red', true, new Int32Array(0));
+    plane.assign([{ network: 'red', consumer: true, natAddresses: new Int32Array(0) }]);
     const names = (): string[] => spaces.interfaces(namespace).map(({ name }) => name);
     assert.deepEqual(names(), ['cv-red']);
     // Packets come while the thread ends.

@@ -3,6 +3,7 @@ import type { PacketDevice } from '../../device/device.js';
 import { countOf } from '../../flow/share.js';
 import { DEFAULT_OPTIONS } from '../../translate/options.js';
 import type { Topology } from '../../translate/topology.js';
+import type { NetworkRole } from '../data-plane.js';
 import { LocalPlane } from '../local-plane.js';
 import type { NetworkPlan } from '../plan.js';
 import type { Asked, ThreadData, Told } from './plane-calls.js';
@@ -74,7 +75,8 @@ export function hostedPlane(data: ThreadData, { openQueue, wake, tell }: Hosting
     },
     // What a message brings is no Buffer.
     send: (network: string, packet: Uint8Array) => plane.send(network, Buffer.from(packet)),
-    apply: (next: Topology) => plane.apply(shareOf(next, workers)),
+    apply: (next: Topology, moved: readonly number[], roles: readonly NetworkRole[]) =>
+      plane.apply(shareOf(next, workers), moved, roles),
   };
   const others = plane as unknown as Record<Asked, (...args: readonly unknown[]) => unknown>;
   const ask = (what: Asked, args: readonly unknown[]): unknown => {

@@ -14,7 +14,6 @@ export type Asked =
   | 'assign'
   | 'send'
   | 'apply'
-  | 'endFlowsOn'
   | 'natAddresses'
   | 'settle'
   | 'setHealth'

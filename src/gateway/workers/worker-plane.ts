@@ -6,8 +6,11 @@
  *   identifications, flows and bandwidths (hosted-plane.ts). Which packet is whose: owner.ts. How it gets there:
  *   steering.ts.
  * - This side, on the main thread, moves no packet. It asks all workers at a time and waits for their answers
- *   (packet-thread.ts): a topology, the health of a backend or the end of flows holds with all of them when the call is
- *   over. Between the first and the last worker's turn, a few milliseconds at most, new flows are opened by either.
+ *   (packet-thread.ts): a topology or the health of a backend holds with all of them when the call is over. Between the
+ *   first and the last worker's turn, a few milliseconds at most, new flows are opened by either.
+ * - What has to change together is one question, so each worker takes it in one turn, without a packet in between: a
+ *   topology, and the interfaces that its NAT addresses belong to. A worker sends what it has translated through its own
+ *   queues by its own tables, so no packet ever meets the one without the other.
  * - Queues are opened by all workers before the interface is set up, since that may move it to another namespace.
  * - Probes' packets are sent by the first worker; the answers come back here from whichever worker read them.
  * - A NAT address has drained when it has with every worker.
@@ -24,6 +27,7 @@ import {
   type DataPlane,
   type DrainedAddress,
   type NatAddresses,
+  type NetworkRole,
   NO_EVENTS,
 } from '../data-plane.js';
 import type { FlowQuery, FlowReport } from '../flow-report.js';
@@ -117,8 +121,8 @@ export class WorkerPlane implements DataPlane {
     if (!this.idle) this.askAll('detach', network);
   }
 
-  assign(network: string, consumer: boolean, natAddresses: Int32Array): void {
-    this.askAll('assign', network, consumer, natAddresses);
+  assign(roles: readonly NetworkRole[]): void {
+    this.askAll('assign', roles);
   }
 
   listen(network: string, probes: OwnPackets): void {
@@ -129,12 +133,8 @@ export class WorkerPlane implements DataPlane {
     if (!this.idle) this.askFirst('send', network, packet);
   }
 
-  apply(topology: Topology): number {
-    return this.sum('apply', topology);
-  }
-
-  endFlowsOn(address: number): number {
-    return this.sum('endFlowsOn', address);
+  apply(topology: Topology, moved: readonly number[], roles: readonly NetworkRole[]): number {
+    return this.sum('apply', topology, moved, roles);
   }
 
   natAddresses(): NatAddresses {
@@ -262,8 +262,8 @@ export class WorkerPlane implements DataPlane {
     return settled(this.threads.map((thread) => thread.ask(what, ...args)));
   }
 
-  private sum(what: 'apply' | 'endFlowsOn' | 'liveFlows', ...args: ArgumentsOf<typeof what>): number {
-    return this.askAll(what, ...args).reduce((total, each) => total + each, 0);
+  private sum<A extends 'apply' | 'liveFlows'>(what: A, ...args: ArgumentsOf<A>): number {
+    return this.askAll(what, ...args).reduce<number>((total, each) => total + each, 0);
   }
 }
 

@@ -42,16 +42,16 @@ describe('the plane of a worker', () => {
     );
     const rate = ({ pump }: HostedPlane): number => pump.translator.tables.links[0]!.policer!.rate;
     assert.deepEqual(planes.map(rate), [333, 333, 333]);
-    planes[0]!.ask('apply', [topology(link({ ...direct, bitsPerSecond: 2 }))]);
+    planes[0]!.ask('apply', [topology(link({ ...direct, bitsPerSecond: 2 })), [], []]);
     assert.equal(rate(planes[0]!), 1, 'not none at all');
-    planes[0]!.ask('apply', [topology(link({ endpoints: [endpoint()] }))]);
+    planes[0]!.ask('apply', [topology(link({ endpoints: [endpoint()] })), [], []]);
     assert.equal(planes[0]!.pump.translator.tables.links[0]!.policer, null);
   });
 
   it('tells of packets for the probes, and of an interface that is gone', () => {
     const { ask } = planes[0]!;
     ask('attach', [plan, true, 4]);
-    ask('assign', ['provider', false, Int32Array.of(address('192.0.2.1') | 0)]);
+    ask('assign', [[{ network: 'provider', consumer: false, natAddresses: Int32Array.of(address('192.0.2.1') | 0) }]]);
     const answer = udpPacket({ src: '10.1.0.4', dst: '168.63.129.16', sport: 80, dport: 50_000 });
     device.give(answer);
     assert.equal(told.length, 1);

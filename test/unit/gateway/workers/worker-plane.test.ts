@@ -65,13 +65,16 @@ describe('a plane of real threads', function () {
     plane.setHealth('lb/up', BACKEND, false);
     assert.ok(!plane.takesFlows('link', 6, 0, BACKEND) && !plane.serves(BACKEND));
     for (const thread of threads) assert.equal(thread.ask('serves', BACKEND)(), false);
-    assert.equal(plane.apply(topology(link({ natAddresses: [NAT >>> 0, 7], endpoints: [endpoint()] }))), 0);
+    assert.equal(plane.apply(topology(link({ natAddresses: [NAT >>> 0, 7], endpoints: [endpoint()] })), [], []), 0);
     assert.deepEqual(plane.natAddresses().given, [NAT, 7]);
     assert.deepEqual(failures, []);
   });
 
   it('takes what a worker throws for an answer, and goes on', () => {
-    assert.throws(() => plane.assign('nowhere', true, new Int32Array(0)), /worker 0: TypeError/);
+    assert.throws(
+      () => plane.assign([{ network: 'nowhere', consumer: true, natAddresses: new Int32Array(0) }]),
+      /worker 0: Error: no interface of nowhere/,
+    );
     assert.equal(plane.liveFlows(), 0);
     assert.deepEqual(failures, []);
   });
@@ -92,7 +95,7 @@ describe('a plane of real threads', function () {
     assert.equal(failures[0]!.code, 'WORKER_DIED');
     assert.match(failures[0]!.message, /^worker 1 ended: TypeError/);
     assert.throws(() => plane.report(), { code: 'WORKER_DIED' });
-    assert.throws(() => plane.apply(topology()), { code: 'WORKER_DIED' });
+    assert.throws(() => plane.apply(topology(), [], []), { code: 'WORKER_DIED' });
     await assert.rejects(plane.flows({ top: 1 }), { code: 'WORKER_DIED' });
     // What timers do until the gateway has ended, and its end.
     assert.deepEqual([plane.settle(), plane.portUse(0), plane.liveFlows()], [[], [], 0]);
