@@ -6,7 +6,9 @@
  * Theory of operation. The state holds a change's entries from the change's own transaction on, and the file gets them
  * after it: a process killed in between, or a disk that takes no more, leaves entries that only the state has. Entries
  * are numbered, and the last line says how far the file is, so that each of them comes into it once. A line that was cut
- * short is taken away when the file is opened; its entry is still in the state.
+ * short is taken away when the file is opened; its entry is still in the state. The file may be another state's, or this
+ * state's own from before it was restored: a number that it has been at says nothing then, so an entry counts as written
+ * only if a line has it, and one that is in none gets the next number.
  */
 import {
   closeSync,
@@ -17,14 +19,15 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 
 /** An entry as the file has it. */
 export interface AuditLine {
-  /** From 1, by one with each line. */
+  /** From 1, by one with each line; a file that is ahead gives it a higher one. */
   readonly number: number;
-  /** JSON, with the number in it. */
+  /** JSON, with the number first in it. */
   readonly text: string;
 }
 
@@ -38,6 +41,13 @@ export interface AuditLimits {
 const LIMITS: AuditLimits = { maxOctets: 16 << 20, kept: 4 };
 
 const NEWLINE = 0x0a;
+
+const NUMBER = /^\{"number":\d+,/;
+
+/** A line's entry: all but its number. */
+const entryIn = (text: string): string => text.replace(NUMBER, '{');
+
+const numbered = (text: string, number: number): string => text.replace(NUMBER, `{"number":${String(number)},`);
 
 export class AuditLog {
   private readonly file: string;
@@ -59,10 +69,17 @@ export class AuditLog {
   append(lines: readonly AuditLine[]): number {
     try {
       const descriptor = this.open();
-      const text = Buffer.from(lines.flatMap((line) => (line.number > this.last ? `${line.text}\n` : [])).join(''));
+      const written = this.written(lines.filter(({ number }) => number <= this.last));
+      let { last } = this;
+      const texts = lines.flatMap((line) => {
+        if (written.has(line)) return [];
+        last = Math.max(line.number, last + 1);
+        return `${last === line.number ? line.text : numbered(line.text, last)}\n`;
+      });
+      const text = Buffer.from(texts.join(''));
       for (let at = 0; at < text.length;) at += writeSync(descriptor, text, at);
       if (text.length > 0) fdatasyncSync(descriptor);
-      this.last = Math.max(this.last, lines.at(-1)?.number ?? 0);
+      this.last = last;
       if (fstatSync(descriptor).size >= this.limits.maxOctets) this.rotate();
       return this.last;
     } catch (error) {
@@ -70,6 +87,17 @@ export class AuditLog {
       this.close();
       throw error;
     }
+  }
+
+  /** Of lines whose numbers the file has been at, those that are in it or in an older one. */
+  private written(lines: readonly AuditLine[]): Set<AuditLine> {
+    const found = new Set<AuditLine>();
+    for (let old = 0; old <= this.limits.kept && found.size < lines.length; old++) {
+      const content = readOld(old === 0 ? this.file : `${this.file}.${String(old)}`);
+      const entries = new Set(content.toString().split('\n').map(entryIn));
+      for (const line of lines) if (entries.has(entryIn(line.text))) found.add(line);
+    }
+    return found;
   }
 
   private open(): number {
@@ -108,7 +136,8 @@ export class AuditLog {
 
 function readOld(file: string): Buffer {
   try {
-    return readFileSync(file);
+    // A device may be read without end.
+    return statSync(file).isFile() ? readFileSync(file) : Buffer.alloc(0);
   } catch {
     return Buffer.alloc(0);
   }

@@ -111,7 +111,8 @@ export class Store {
     this.documents = root.openDB<string, string>('documents', { encoding: 'string' });
     this.audit = root.openDB<string, number>('audit', { encoding: 'string' });
     this.lastLogged = (this.meta.get('logged') as number | undefined) ?? 0;
-    this.lastLine = [...this.audit.getKeys({ reverse: true, limit: 1 })][0] ?? this.lastLogged;
+    // Lines of a state that was restored lie behind what the file has been at.
+    this.lastLine = Math.max([...this.audit.getKeys({ reverse: true, limit: 1 })][0] ?? 0, this.lastLogged);
   }
 
   /**

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { AuditLog } from '../../../src/control/audit.js';
@@ -128,6 +138,54 @@ describe('the audit log', () => {
     await manager.close();
     told.close();
     assert.deepEqual(numbersIn(file), [7, 8]);
+  });
+
+  const change = async (name: string): Promise<void> => {
+    const { manager, told, store } = open();
+    told.follow(manager, store);
+    await make(manager, name);
+    await manager.close();
+    told.close();
+  };
+
+  it('has every change of a state that was restored from a copy, also after it was moved away', async () => {
+    const state = path.join(folder, 'state');
+    await change('a');
+    copyFileSync(state, `${state}.copy`);
+    for (const name of ['b', 'c', 'd']) await change(name);
+    copyFileSync(`${state}.copy`, state);
+    const restored = open();
+    restored.told.follow(restored.manager, restored.store);
+    await restored.manager.close();
+    restored.told.close();
+    rmSync(file);
+    const { manager, told, store } = open();
+    told.follow(manager, store);
+    for (const name of ['n1', 'n2', 'n3', 'n4', 'n5']) await make(manager, name);
+    await manager.close();
+    told.close();
+    assert.deepEqual(idsIn(), ['n1', 'n2', 'n3', 'n4', 'n5']);
+    assert.deepEqual(numbersIn(file), [5, 6, 7, 8, 9]);
+  });
+
+  it('of another state that comes late gets all that waited for it, behind its own lines, once', async () => {
+    const another = [1, 2, 3].map((number) => ({
+      number,
+      text: JSON.stringify({ number, id: `old${String(number)}` }),
+    }));
+    mkdirSync(file);
+    const late = open();
+    late.told.follow(late.manager, late.store);
+    for (const name of ['a', 'b', 'c', 'd']) await make(late.manager, name);
+    rmSync(file, { recursive: true });
+    new AuditLog(file).append(another);
+    // Killed after the file got them and before the state knew.
+    new AuditLog(file).append(late.store.unlogged());
+    await late.manager.close();
+    late.told.close();
+    await change('e');
+    assert.deepEqual(idsIn(), ['old1', 'old2', 'old3', 'a', 'b', 'c', 'd', 'e']);
+    assert.deepEqual(numbersIn(file), [1, 2, 3, 4, 5, 6, 7, 8]);
   });
 
   it('of a state whose entries it has holds none of them any more', async () => {
