@@ -44,7 +44,7 @@ function groupOf(call: Call): ArmDocument {
 }
 
 /** Azure's groups have no etag in them. */
-const groupView = (group: ArmDocument): object => without(group, 'etag');
+const groupView = (group: ArmDocument): object => without(group, 'etag', 'locationGiven');
 
 const shownGroup = (status: number, group: ArmDocument): Answer => ({
   status,

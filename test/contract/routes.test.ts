@@ -246,6 +246,18 @@ describe('the management interface', function () {
     assert.equal((await server.send('GET', inside)).status, 404);
   });
 
+  it('takes any location for a group that came with a resource, until one was chosen', async () => {
+    const group = '/subscriptions/sub-3/resourceGroups/along';
+    const inside = `${group}/providers/Microsoft.Network/networkSecurityGroups/one`;
+    assert.equal((await server.send('PUT', inside, { location: 'eastus', properties: {} })).status, 201);
+    const chosen = await server.send('PUT', group, { location: 'westeurope', locationGiven: false });
+    assert.deepEqual([chosen.status, chosen.body['location']], [200, 'westeurope']);
+    assert.deepEqual(Object.keys(chosen.body).toSorted(), ['id', 'location', 'name', 'properties', 'type']);
+    const moved = await server.send('PUT', group, { location: 'eastus' });
+    assert.deepEqual([moved.status, moved.body.error?.code], [409, 'InvalidResourceGroupLocation']);
+    assert.equal((await server.send('DELETE', group)).status, 202);
+  });
+
   it('refuses a group of another shape, and another location for one', async () => {
     const group = '/subscriptions/sub-3/resourceGroups/fixed';
     for (const wrong of [{ tags: { a: 5 } }, { managedBy: 7 }, { location: 7 }, { properties: 7 }]) {

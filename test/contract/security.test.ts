@@ -151,6 +151,28 @@ describe('the management interface refuses', function () {
     );
   });
 
+  it('subscriptions that no lab file can name, whatever comes first in them', async () => {
+    for (const name of ['(bad)', '__proto__', '-s']) {
+      const bad = `/subscriptions/${name}`;
+      const feature = 'features/AllowPrivateLinkserviceUDR/register';
+      const path = `${bad}/resourceGroups/g`;
+      await refuses(400, 'InvalidResourceName', 'PUT', path, { location: 'w' });
+      await refuses(
+        400,
+        'InvalidResourceName',
+        'PUT',
+        `${path}/providers/Microsoft.Network/networkSecurityGroups/a`,
+        group(),
+      );
+      await refuses(
+        400,
+        'InvalidResourceName',
+        'POST',
+        `${bad}/providers/Microsoft.Features/providers/Microsoft.Network/${feature}`,
+      );
+    }
+  });
+
   it('what it does not know, as Azure tells it', async () => {
     await refuses(404, 'InvalidResourceType', 'GET', `${G}/providers/Microsoft.Network/expressRouteCircuits`);
     await refuses(404, 'InvalidResourceType', 'GET', `${G}/providers/Microsoft.Network/virtualNetworks/a/peerings`);

@@ -15,6 +15,8 @@ export interface ArmDocument<P = Properties> {
   /** For example `Microsoft.Network/privateEndpoints`. */
   readonly type: string;
   readonly location?: string | undefined;
+  /** Of a resource group: a client chose the location. Ours; no view has it. */
+  readonly locationGiven?: boolean;
   readonly tags?: Readonly<Record<string, string>> | undefined;
   readonly sku?: { readonly name?: string | undefined } | undefined;
   readonly etag: string;

@@ -7,6 +7,7 @@ import { allOf, applied, exists, partNamed } from './documents.js';
 import type { ArmDocument, Change, Documents } from './documents.js';
 import { modelOf } from './model.js';
 import { documentKey, keyOf, lastName, parseResourceId, sameText } from './resource-id.js';
+import { checkName } from './request.js';
 import type { RefusalCode, RefusalDetail } from './refusal.js';
 import { armCode, Refusal, refuse, unknownReference } from './refusal.js';
 
@@ -57,6 +58,11 @@ export class Verdict implements FindingSink {
     if (first === undefined) return;
     throw new Refusal(400, first.code, first.message, first.target, more.length > 0 ? this.errors : []);
   }
+}
+
+/** A new resource is in a subscription with a proper name; one of an older version may have another, and may go. */
+function checkSubscriptions(change: Change, before: Documents): void {
+  for (const { id } of change.put) if (!before.has(keyOf(id))) checkName(id.split('/')[2] ?? '', 'a subscription');
 }
 
 /** Every id that a document names, but for its own parts. */
@@ -154,6 +160,7 @@ function checkPools(documents: Documents): void {
  */
 export function judge(before: Documents, change: Change): Judged {
   const documents = applied(before, change);
+  checkSubscriptions(change, before);
   checkReferences(change, before, documents);
   checkPools(documents);
   const verdict = new Verdict(documents);

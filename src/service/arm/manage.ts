@@ -57,14 +57,14 @@ export function putResource(request: PutRequest): Change {
 function groupFor({ id, documents, body, draw }: PutRequest): ArmDocument | null {
   const groupId = `/subscriptions/${id.subscription}/resourceGroups/${id.resourceGroup}`;
   if (documents.has(keyOf(groupId))) return null;
-  checkName(id.subscription, 'a subscription');
   checkName(id.resourceGroup, 'a resource group');
   const location = typeof body['location'] === 'string' ? body['location'] : 'local';
   return groupDocument(groupId, { location }, draw);
 }
 
 /**
- * Creates or replaces a resource group.
+ * Creates or replaces a resource group. Its location is fixed by the first request for the group itself: one that came
+ * with a resource has that resource's, which nobody chose for it.
  * @param before the group, if it is there
  * @throws Refusal InvalidRequestFormat, InvalidResourceGroupLocation, InvalidResourceName, LocationRequired
  */
@@ -80,14 +80,14 @@ export function putGroup(
   if (location === undefined || location === '') {
     throw refuse(400, 'LocationRequired', `The location property is required for '${id}': name the region.`, id);
   }
-  const old = before?.location ?? location;
+  const old = before?.locationGiven === true ? before.location! : location;
   if (plainLocation(old) !== plainLocation(location)) {
     const what =
       `Invalid resource group location '${location}'. The resource group '${name}' already exists in location '${old}': ` +
       `name that one, or choose another name for the group.`;
     throw refuse(409, 'InvalidResourceGroupLocation', what, 'location');
   }
-  return groupDocument(before?.id ?? id, body, draw);
+  return { ...groupDocument(before?.id ?? id, body, draw), locationGiven: true };
 }
 
 export const groupDocument = (id: string, body: Readonly<Record<string, unknown>>, draw: Draw): ArmDocument => ({
