@@ -40,6 +40,9 @@ const limits: readonly [string, measure: (value: unknown) => unknown, sign: 1 | 
 const unsupported = ['prefixItems', 'discriminator'];
 const MAX_REFERENCES = 32;
 
+/** A secret is never printed; neither is what is inside of one. */
+const isSecure = (declared: Json): boolean => typeOf(declared).startsWith('secure');
+
 const shown = (value: unknown): string => {
   const text = JSON.stringify(value ?? null);
   return text.length <= 100 ? text : `${text.slice(0, 100)}...`;
@@ -85,42 +88,44 @@ export class ParameterTypes {
     return declared;
   }
 
-  #check(value: unknown, declaration: Json, at: string): void {
+  #check(value: unknown, declaration: Json, at: string, inSecret = false): void {
     const declared = this.#resolved(declaration, at);
+    const isSecret = inSecret || isSecure(declared);
+    const text = (): string => (isSecret ? 'the secret value' : shown(value));
     const fail = (what: string): Error => templateError('PARAMETER', at, what);
     const foreign = unsupported.find((name) => declared[name] !== undefined);
     if (foreign !== undefined) throw fail(`'${foreign}' in a parameter's type is not supported`);
     const fits = kinds[typeOf(declared)];
     if (fits === undefined) throw fail(`'${String(declared['type'])}' is no type of a parameter`);
     if (value === null && declared['nullable'] === true) return;
-    if (!fits(value)) throw fail(`${shown(value)} is no ${String(declared['type'])}`);
+    if (!fits(value)) throw fail(`${text()} is no ${String(declared['type'])}`);
     const { allowedValues } = declared;
     if (Array.isArray(allowedValues) && !isAllowed(value, allowedValues)) {
-      throw fail(`${shown(value)} is not one of ${JSON.stringify(allowedValues)}`);
+      throw fail(`${text()} is not one of ${JSON.stringify(allowedValues)}`);
     }
     for (const [name, measure, sign] of limits) {
       const [limit, size] = [declared[name], measure(value)];
       if (limit === undefined || typeof size !== 'number') continue;
       if (typeof limit !== 'number') throw fail(`${name} is a number, not ${shown(limit)}`);
-      if ((size - limit) * sign < 0) throw fail(`${shown(value)} is refused: ${name} is ${String(limit)}`);
+      if ((size - limit) * sign < 0) throw fail(`${text()} is refused: ${name} is ${String(limit)}`);
     }
-    if (Array.isArray(value)) this.#checkItems(value, declared, at);
-    else if (isObject(value)) this.#checkProperties(value, declared, at);
+    if (Array.isArray(value)) this.#checkItems(value, declared, at, isSecret);
+    else if (isObject(value)) this.#checkProperties(value, declared, at, isSecret);
   }
 
-  #checkItems(value: readonly unknown[], { items }: Json, at: string): void {
+  #checkItems(value: readonly unknown[], { items }: Json, at: string, isSecret: boolean): void {
     if (isObject(items))
-      for (const [index, item] of value.entries()) this.#check(item, items, `${at}[${String(index)}]`);
+      for (const [index, item] of value.entries()) this.#check(item, items, `${at}[${String(index)}]`, isSecret);
   }
 
-  #checkProperties(value: Json, { properties, additionalProperties }: Json, at: string): void {
+  #checkProperties(value: Json, { properties, additionalProperties }: Json, at: string, isSecret: boolean): void {
     for (const [name, inner] of Object.entries(isObject(properties) ? properties : {})) {
-      if (isObject(inner)) this.#check(entryOf(value, name)?.[1] ?? null, inner, `${at}.${name}`);
+      if (isObject(inner)) this.#check(entryOf(value, name)?.[1] ?? null, inner, `${at}.${name}`, isSecret);
     }
     for (const [name, inner] of Object.entries(value)) {
       if (entryOf(properties, name) !== undefined) continue;
       if (additionalProperties === false) throw templateError('PARAMETER', at, `it has no property '${name}'`);
-      if (isObject(additionalProperties)) this.#check(inner, additionalProperties, `${at}.${name}`);
+      if (isObject(additionalProperties)) this.#check(inner, additionalProperties, `${at}.${name}`, isSecret);
     }
   }
 }

@@ -24,6 +24,35 @@ describe('ARM templates: parameters and variables', () => {
     );
   });
 
+  const secrets: [string, object, unknown][] = [
+    ['too short', { type: 'securestring', minLength: 20 }, 'hunter2'],
+    ['not allowed', { type: 'secureString', allowedValues: ['a'] }, 'hunter2'],
+    ['of another type', { type: 'secureObject' }, new TypedText('hunter2')],
+    ['a number', { type: 'secureString' }, { hunter2: 1 }],
+    ['inside of a list', { type: 'array', items: { type: 'secureString', maxLength: 1 } }, ['hunter2']],
+    ['of the definitions', { $ref: '#/definitions/secret' }, 'hunter2'],
+    ['inside of an object', { type: 'secureObject', properties: { a: { type: 'int' } } }, { a: 'hunter2' }],
+    ['another in an object', { type: 'secureObject', additionalProperties: { type: 'int' } }, { a: 'hunter2' }],
+    [
+      'in a list in an object',
+      { type: 'secureObject', properties: { a: { type: 'array', items: { type: 'int' } } } },
+      { a: ['hunter2'] },
+    ],
+  ];
+  for (const [what, declared, given] of secrets) {
+    it(`are not printed where a secret is ${what}`, () => {
+      const definitions = { secret: { type: 'secureString', maxLength: 3 } };
+      assert.throws(
+        () => valueOf('a', { parameters: { pw: declared }, definitions }, { pw: given }),
+        (error: Error) => {
+          assert.match(error.message, /^parameters\.pw.*: the secret value is /);
+          assert.doesNotMatch(JSON.stringify(error) + error.message, /hunter2/);
+          return true;
+        },
+      );
+    });
+  }
+
   it('are made by loops, and never of themselves', () => {
     const variables = {
       copy: [{ name: 'list', count: 3, input: "[concat('n', copyIndex('list', 1))]" }],
