@@ -6,7 +6,7 @@ export interface Dependent {
   readonly id: string;
   readonly path: string;
   readonly dependsOn: readonly string[];
-  /** What others may call it: id, type/name, name, its loop, its symbolic name; in lower case. */
+  /** What others may call it, in lower case: id, type/name, and its symbolic name, else its name and its loop. */
   readonly names: readonly string[];
 }
 
@@ -25,6 +25,18 @@ const rankOf = ({ id }: Dependent): number => rank.indexOf(id.split('/')[7] as D
 /** A loop's name, of the name of one of its turns, such as `nets[2]`. */
 const loopOf = (name: string): string => name.replace(/\[\d+\]$/, '');
 
+export const namesOfId = (id: string): string[] =>
+  id
+    .split('/')
+    .slice(7)
+    .filter((_, index) => index % 2 === 1);
+
+/** For who calls a resource by its name, in lower case, though it has a symbolic one. */
+export function symbolHint(all: readonly Dependent[], name: string): string | undefined {
+  const meant = all.find(({ id, names }) => !names.includes(name) && namesOfId(id).join('/').toLowerCase() === name);
+  return meant && `${meant.path} has a symbolic name, call it by that or by its id`;
+}
+
 /**
  * Where dependencies leave a choice, networks come before what is in them.
  *
@@ -35,7 +47,9 @@ export function sorted<T extends Dependent>(all: readonly T[], isAbsent: (name: 
   const found = (name: string, of: T): T[] => {
     const others = all.filter((other) => other !== of && other.names.includes(name));
     if (others.length > 0 || isAbsent(loopOf(name))) return others;
-    throw templateError('DEPENDENCY', `${of.path}.dependsOn`, `'${name}' is no resource of this template`);
+    const hint = symbolHint(all, name);
+    const what = `'${name}' is no resource of this template${hint === undefined ? '' : `: ${hint}`}`;
+    throw templateError('DEPENDENCY', `${of.path}.dependsOn`, what);
   };
   const needs = new Map(all.map((each) => [each, new Set(each.dependsOn.flatMap((name) => found(name, each)))]));
   const done = new Set<T>();

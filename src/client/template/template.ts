@@ -14,7 +14,7 @@ import { templateError } from './expression.js';
 import type { Value } from './functions.js';
 import { entryOf, isObject } from './json.js';
 import type { Json } from './json.js';
-import { sorted } from './order.js';
+import { namesOfId, sorted, symbolHint } from './order.js';
 import type { Dependent } from './order.js';
 import { ParameterTypes } from './parameters.js';
 import { Work } from './work.js';
@@ -39,6 +39,13 @@ interface Declared extends Dependent {
   body: Json | null;
   /** Ids, in lower case, of resources that expressions in it refer to. */
   readonly refersTo: Set<string>;
+}
+
+/** What a resource is called beside its id and name. */
+interface Called {
+  /** Its symbolic name, and that of its turn in a loop. */
+  readonly symbols: readonly string[];
+  readonly loops: readonly string[];
 }
 
 /** A resource that others stand inside of. */
@@ -176,10 +183,20 @@ class Template {
       const what = 'reference is for what is inside of a resource: not for its name, condition, loop or dependsOn';
       throw templateError('REFERENCE', path, what);
     }
-    const found = this.#declared.find((each) => each.names.includes(keyOf(name)));
+    if (this.#running.size > 0) {
+      const what = 'reference is for what is inside of a resource: not, as in Azure, for a variable';
+      throw templateError('REFERENCE', path, what);
+    }
+    const [found, ...others] = this.#declared.filter((each) => each.names.includes(keyOf(name)));
     if (found === undefined) {
       const what = `reference('${name}') names no resource that the template makes`;
-      throw templateError('REFERENCE', path, `${what}: what only the server knows cannot be had`);
+      const hint = symbolHint(this.#declared, keyOf(name));
+      throw templateError('REFERENCE', path, `${what}: ${hint ?? 'what only the server knows cannot be had'}`);
+    }
+    if (others.length > 0) {
+      const ids = [found, ...others].slice(0, 5).map(({ id }) => id);
+      const what = `reference('${name}') may mean any of ${ids.join(', ')}: say which one with its id, as resourceId(...)`;
+      throw templateError('REFERENCE', path, what);
     }
     this.#making.at(-1)?.refersTo.add(keyOf(found.id));
     const body = this.#bodyOf(found);
@@ -214,7 +231,7 @@ class Template {
       if (!isObject(resource)) throw templateError('RESOURCE', at, 'a resource is an object');
       const symbols = symbol === null ? [] : [symbol];
       if (resource['existing'] === true) this.#leftOut.push(() => symbols.map(keyOf));
-      else if (resource['copy'] === undefined) this.#declare(resource, at, parent, context, symbols);
+      else if (resource['copy'] === undefined) this.#declare(resource, at, parent, context, { symbols, loops: [] });
       else this.#repeat(resource, at, parent, context, symbols);
     }
   }
@@ -224,15 +241,17 @@ class Template {
     if (typeof name !== 'string') {
       throw templateError('COPY', `${path}.copy`, "a resource's loop is an object with a name and a count");
     }
-    this.#leftOut.push(() => [name, ...symbols].map(keyOf)); // there may be no turn
+    const loops = symbols.length > 0 ? symbols : [name];
+    this.#leftOut.push(() => loops.map(keyOf)); // there may be no turn
     const turns = countOf(count, context, `${path}.copy`);
     for (let index = 0; index < turns; index++) {
-      const names = [name, ...symbols.flatMap((symbol) => [symbol, `${symbol}[${String(index)}]`])];
-      this.#declare(resource, path, parent, withResourceLoop(context, name, index), names);
+      const ofTurn = symbols.flatMap((symbol) => [symbol, `${symbol}[${String(index)}]`]);
+      const called = { symbols: ofTurn, loops: [name] };
+      this.#declare(resource, path, parent, withResourceLoop(context, name, index), called);
     }
   }
 
-  #declare(resource: Json, path: string, parent: Parent | null, context: Context, names: readonly string[]): void {
+  #declare(resource: Json, path: string, parent: Parent | null, context: Context, called: Called): void {
     const { condition = true, type, name, dependsOn = [], resources, ...rest } = resource;
     const wanted = evaluate(condition, context, `${path}.condition`);
     if (typeof wanted !== 'boolean')
@@ -240,7 +259,7 @@ class Template {
     const named = (): string => nameOf(name, context, `${path}.name`);
     if (!wanted) {
       const loose = (): string => this.#looseId(String(type), named(), parent);
-      this.#leftOut.push(() => allNames(loose(), names));
+      this.#leftOut.push(() => allNames(loose(), called));
       // As in Azure, a parent's condition is not its children's.
       if (resources !== undefined) {
         this.#declareAll(resources, `${path}.resources`, { id: loose() }, context);
@@ -256,7 +275,7 @@ class Template {
       refersTo: new Set(),
       path,
       dependsOn: [...dependencies(dependsOn, context, path), ...(parent === null ? [] : [keyOf(parent.id)])],
-      names: allNames(id, names),
+      names: allNames(id, called),
     };
     this.#add(declared);
     if (resources !== undefined) this.#declareAll(resources, `${path}.resources`, declared, context);
@@ -307,9 +326,11 @@ const inParent = (type: string, name: string, parent: Parent | null): [type: str
   parent !== null && !name.includes('/') ? [...namesOfId(parent.id), name] : name.split('/'),
 ];
 
-/** What others may call a resource. */
-const allNames = (id: string, given: readonly string[]): string[] =>
-  [id, id.split('/providers/').at(-1)!, ...shortNames(id), ...given].map(keyOf);
+/** What others may call a resource. As in Azure, its name is none where it has a symbol: it may be another one's symbol. */
+const allNames = (id: string, { symbols, loops }: Called): string[] => {
+  const names = symbols.length > 0 ? symbols : [namesOfId(id).join('/'), ...loops];
+  return [id, id.split('/providers/').at(-1)!, `${typeOfId(id)}/${namesOfId(id).join('/')}`, ...names].map(keyOf);
+};
 
 function nameOf(name: unknown, context: Context, path: string): string {
   const value = evaluate(name, context, path);
@@ -343,13 +364,12 @@ const partsWithIds = (id: string, body: Json): Json =>
 const withId = (part: unknown, of: string): unknown =>
   isObject(part) && typeof part['name'] === 'string' ? { ...part, id: `${of}/${part['name']}` } : part;
 
-const tailOf = (id: string): string[] => id.split('/').slice(7);
 const typeOfId = (id: string): string =>
-  `${NAMESPACE}/${tailOf(id)
+  `${NAMESPACE}/${id
+    .split('/')
+    .slice(7)
     .filter((_, index) => index % 2 === 0)
     .join('/')}`;
-const namesOfId = (id: string): string[] => tailOf(id).filter((_, index) => index % 2 === 1);
-const shortNames = (id: string): string[] => [namesOfId(id).join('/'), `${typeOfId(id)}/${namesOfId(id).join('/')}`];
 
 /**
  * @param given values of parameters, by name: as JSON has them, or as typed

@@ -266,6 +266,93 @@ describe('ARM templates: resources', () => {
       });
     }
 
+    describe('by names that several have', () => {
+      const group = (name: string, more: object = {}): object => ({
+        type: 'Microsoft.Network/networkSecurityGroups',
+        name,
+        properties: { label: `group ${name}` },
+        ...more,
+      });
+      const symbolic = (resources: Record<string, object>): unknown[] =>
+        resourcesOf({ languageVersion: '2.0', resources }, target, new Map()).map(({ id, body }) => [
+          id.split('/').at(-1),
+          (body['properties'] as { seen?: unknown }).seen,
+        ]);
+
+      it('mean the symbolic name, not what another one is called in the network', () => {
+        const user = referring('user', 'hub', { dependsOn: ['hub'] });
+        const resources = { spoke: leaf('hub', { dependsOn: ['hub'] }), hub: leaf('x'), user };
+        assert.deepEqual(symbolic(resources), [
+          ['x', undefined],
+          ['hub', undefined],
+          ['user', 'of x'],
+        ]);
+        assert.deepEqual(symbolic({ hub: group('x'), spoke: leaf('hub'), user: referring('user', 'spoke') }).at(-1), [
+          'user',
+          'of hub',
+        ]);
+      });
+
+      it('make no circle of symbolic names and names of others', () => {
+        const resources = {
+          net: leaf('lb', { dependsOn: ['sg'] }),
+          sg: group('net', { dependsOn: ['lb'] }),
+          lb: group('other'),
+        };
+        assert.deepEqual(
+          symbolic(resources).map((each) => (each as string[])[0]),
+          ['other', 'net', 'lb'],
+        );
+      });
+
+      it('mean the symbolic name of a loop, not what loops are called in copy', () => {
+        const turns = leaf("[format('n{0}', copyIndex())]", { copy: { name: 'one', count: 2 } });
+        const user = referring('user', 'one', { dependsOn: ['one', 'many'] });
+        assert.deepEqual(symbolic({ many: turns, one: leaf('z'), user }).at(-1), ['user', 'of z']);
+        const second = network('user', { properties: { seen: "[reference('many[1]').label]" } });
+        assert.deepEqual(symbolic({ many: turns, user: second }).at(-1), ['user', "of [format('n{0}', copyIndex())]"]);
+      });
+
+      it('do not mean another one where the symbolic name is left out', () => {
+        const resources = { hub: leaf('x', { condition: false }), spoke: leaf('hub'), user: referring('user', 'hub') };
+        assert.throws(() => symbolic(resources), {
+          code: 'TEMPLATE_REFERENCE',
+          message: /resources\.spoke has a symbolic name, call it by that or by its id/,
+        });
+        const waits = { hub: leaf('x', { condition: false }), spoke: leaf('hub', { dependsOn: ['a'] }) };
+        assert.equal(symbolic({ ...waits, a: leaf('a', { dependsOn: ['hub'] }) }).length, 2);
+        assert.throws(() => symbolic({ spoke: leaf('hub'), a: leaf('a', { dependsOn: ['hub'] }) }), {
+          code: 'TEMPLATE_DEPENDENCY',
+          message: /resources\.spoke has a symbolic name/,
+        });
+      });
+
+      it('say nothing of symbolic names where there are none', () => {
+        const child = { type: 'subnets', name: 's' };
+        assert.throws(() => seen(leaf('v', { resources: [child] }), referring('a', 's')), /what only the server knows/);
+        assert.throws(() => seen(leaf('v', { dependsOn: ['v'] })), /'v' is no resource of this template$/);
+      });
+
+      it('are refused without symbolic names; an id says which', () => {
+        const both = [group('web'), leaf('web')];
+        const message = /may mean any of .*networkSecurityGroups\/web, .*virtualNetworks\/web: say which one/;
+        assert.throws(() => seen(...both, referring('a', 'web')), { code: 'TEMPLATE_REFERENCE', message });
+        const byId = "[reference(resourceId('Microsoft.Network/virtualNetworks', 'web')).label]";
+        assert.deepEqual(seen(...both, network('a', { properties: { seen: byId } })).at(-1), ['a', 'of web']);
+        const loop = leaf("[format('n{0}', copyIndex())]", { copy: { name: 'loop', count: 2 } });
+        assert.throws(() => seen(loop, referring('a', 'loop')), { code: 'TEMPLATE_REFERENCE', message: /n0, .*n1/ });
+      });
+    });
+
+    it('are refused in variables, which who uses them would not come after', () => {
+      const variables = { label: "[reference('z').label]" };
+      const user = network('a', { properties: { seen: "[variables('label')]" } });
+      assert.throws(() => resourcesOf({ variables, resources: [user, leaf('z')] }, target, new Map()), {
+        code: 'TEMPLATE_REFERENCE',
+        message: /variables\.label: reference .*not, as in Azure, for a variable/,
+      });
+    });
+
     it('are evaluated once, however many refer to them', () => {
       const twice = Array.from({ length: 40 }, (_, i) =>
         network(`v${String(i)}`, {
