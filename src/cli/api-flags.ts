@@ -66,9 +66,11 @@ export async function openResources(
   const config = lab === undefined ? undefined : loadLab(lab);
   const store = Store.open(flags.state);
   let manager: ResourceManager;
+  let atStart: LabConfig['warnings'];
   try {
     manager = new ResourceManager({ store, base: config ?? defaultBase() });
-    warnOnce(manager, log);
+    atStart = manager.lab().warnings;
+    warnOnce(manager, log, atStart);
     told.follow(manager, store);
     if (config !== undefined) await seed(manager, config, log);
   } catch (error) {
@@ -82,6 +84,8 @@ export async function openResources(
     log: told.log,
     serve: async (gateway) => {
       if (gateway !== undefined) follow(manager, gateway, log);
+      // A gateway tells them itself.
+      else for (const { code, message } of atStart) log.warn(message, { code });
       server = await openServer(flags, manager, log, told.events);
       withdraw = await announce(flags, server);
     },
@@ -95,8 +99,8 @@ export async function openResources(
 }
 
 /** What works but should not be so is logged when it comes up, not again with every change. */
-function warnOnce(manager: ResourceManager, log: Log): void {
-  let before = new Set<string>();
+function warnOnce(manager: ResourceManager, log: Log, atStart: LabConfig['warnings']): void {
+  let before = new Set(atStart.map(({ message }) => message));
   manager.onCommitted(({ warnings }) => {
     for (const { code, message, target } of warnings) if (!before.has(message)) log.warn(message, { code, target });
     before = new Set(warnings.map(({ message }) => message));

@@ -13,6 +13,7 @@ import type { ArmDocument, Documents } from './documents.js';
 import { backendConfiguration, backendId } from './backends.js';
 import { audienceOf } from './model.js';
 import { isSystemInterface } from './network-interface.js';
+import { deadRules, rulesOf } from './network-security-group.js';
 import { serviceByAlias, wishOf } from './private-endpoint.js';
 import { deviceNames } from '../device-names.js';
 import { mayRequest } from '../visibility.js';
@@ -70,8 +71,8 @@ const prefixes = (single: string, list: string, values: readonly string[]): Reco
   return { [list]: values };
 };
 
-const groupEntry = ({ properties }: Typed<'networkSecurityGroups'>): Record<string, unknown> => ({
-  securityRules: (properties.securityRules ?? []).map(({ name, properties: p }) => ({
+const groupEntry = (group: Typed<'networkSecurityGroups'>): Record<string, unknown> => ({
+  securityRules: rulesOf(group).map(({ name, properties: p }) => ({
     name,
     priority: p.priority,
     direction: spelled(enumerations.directions, p.direction, 'Inbound'),
@@ -323,8 +324,10 @@ export function entriesOf(documents: Documents): { entries: Map<string, Entry>; 
     else entries.set(keyOf(id), { section, id, value });
   };
   const members = poolMembers(documents);
-  for (const each of allOf(documents, 'networkSecurityGroups'))
+  for (const each of allOf(documents, 'networkSecurityGroups')) {
     take('networkSecurityGroups', each.id, groupEntry(each));
+    left.push(...deadRules(each));
+  }
   const networks = allOf(documents, 'virtualNetworks');
   const devices = deviceNames(new Map(networks.map(({ id, tags }) => [keyOf(id), tags?.[deviceTag]])));
   for (const each of networks) take('virtualNetworks', each.id, networkEntry(each, devices.get(keyOf(each.id))));

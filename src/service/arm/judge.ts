@@ -6,6 +6,7 @@ import type { ResourceModel } from '../resources.js';
 import { allOf, applied, exists, partNamed } from './documents.js';
 import type { ArmDocument, Change, Documents } from './documents.js';
 import { modelOf } from './model.js';
+import { warnOfDeadRules } from './network-security-group.js';
 import { documentKey, keyOf, lastName, parseResourceId, sameText } from './resource-id.js';
 import { checkName } from './request.js';
 import type { RefusalCode, RefusalDetail } from './refusal.js';
@@ -167,5 +168,5 @@ export function judge(before: Documents, change: Change): Judged {
   const model = modelOf(documents, verdict);
   checkModel(model, verdict);
   verdict.throwErrors();
-  return { documents, model, warnings: verdict.warnings };
+  return { documents, model, warnings: [...verdict.warnings, ...warnOfDeadRules(documents)] };
 }

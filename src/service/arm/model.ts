@@ -21,6 +21,7 @@ import { prefixOf } from './addresses.js';
 import { allOf, featureType, plainLocation } from './documents.js';
 import type { ArmDocument, Connection, Documents } from './documents.js';
 import { isSystemInterface } from './network-interface.js';
+import { rulesOf } from './network-security-group.js';
 import { statusOf } from './private-link-service.js';
 import { documentKey, keyOf, lastName, parseResourceId } from './resource-id.js';
 import * as enumerations from './shapes.js';
@@ -84,7 +85,7 @@ const several = (list: readonly string[] | undefined, one: string | undefined): 
 
 const groupOf = (document: Typed<'networkSecurityGroups'>): NetworkSecurityGroup => ({
   name: keyOf(document.id),
-  securityRules: (document.properties.securityRules ?? []).map(({ name, properties: p }) => ({
+  securityRules: rulesOf(document).map(({ name, properties: p }) => ({
     name,
     priority: p.priority,
     direction: spelled(enumerations.directions, p.direction, 'Inbound'),

@@ -129,6 +129,40 @@ function withPools(): Held {
   return held;
 }
 
+describe('a state of an older version', () => {
+  it('may have rules with application security groups: they match nothing, are warned of, and named by export', () => {
+    const held = withNetwork();
+    const rule = (name: string, priority: number): object => ({
+      name,
+      properties: { priority, direction: 'Inbound', access: 'Allow', protocol: 'Tcp', destinationPortRange: '80' },
+    });
+    const path = 'networkSecurityGroups/asg';
+    const group = held.put(path, { securityRules: [rule('from-asg', 100), rule('plain', 110)] });
+    const rules = group.properties['securityRules'] as { properties: object }[];
+    Object.assign(rules[0]!.properties, {
+      sourceApplicationSecurityGroups: [{ id: `${G}/applicationSecurityGroups/a` }],
+    });
+    const { model, warnings } = judge(held.documents, { put: [], remove: [] });
+    const [read] = model.networkSecurityGroups.values();
+    assert.deepEqual(
+      read!.securityRules.map(({ name }) => name),
+      ['plain'],
+    );
+    const target = `${G}/networkSecurityGroups/asg/securityRules/from-asg`;
+    assert.deepEqual(
+      warnings.map((each) => [each.code, each.target]),
+      [['ApplicationSecurityGroupsNotSupported', target]],
+    );
+    const { left, copy, steps } = exported(held.documents);
+    assert.deepEqual([left, steps], [[target], []]);
+    const [written] = allOf(copy, 'networkSecurityGroups');
+    assert.deepEqual(
+      written!.properties.securityRules!.map(({ name }) => name),
+      ['plain'],
+    );
+  });
+});
+
 describe('the management interface', () => {
   it('may know of subscriptions that no lab file can name, with nothing in them', () => {
     const feature = '/subscriptions/-s/providers/Microsoft.Features/providers/Microsoft.Network/features/F';
