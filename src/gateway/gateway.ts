@@ -237,9 +237,10 @@ export class Gateway {
   /**
    * Makes what other resources need of this machine and is not there yet; they are not taken by that.
    * @throws CulvertError GATEWAY_NETWORKS_OVERLAP, GATEWAY_NAT_ADDRESS_TWICE, GATEWAY_PROBES_OVERLAP,
-   *   GATEWAY_NETWORK_NOT_ATTACHED: nothing has changed then
+   *   GATEWAY_PORTS_BELOW_WORKERS, GATEWAY_NETWORK_NOT_ATTACHED: nothing has changed then
    */
   prepare(lab: LabConfig): Prepared {
+    this.checkPorts(lab);
     const plans = planNetworks(lab);
     const before = this.attachments.plans;
     const added = plans.filter(({ name }) => !this.served.has(name));
@@ -265,15 +266,28 @@ export class Gateway {
     }
   }
 
+  /** A lab is checked by itself for the workers that it asks for; others may run. */
+  private checkPorts({ settings: { natPortCount } }: LabConfig): void {
+    if (natPortCount >= this.workers) return;
+    throw new CulvertError(
+      'GATEWAY_PORTS_BELOW_WORKERS',
+      `natPorts.count is ${String(natPortCount)}, and ${String(this.workers)} workers run, which need a port each: ` +
+        `give more ports, or restart the gateway for another number of workers`,
+    );
+  }
+
   /** @returns how many flows ended */
   private apply(lab: LabConfig, plans: readonly NetworkPlan[]): number {
     if (JSON.stringify(lab.settings) !== JSON.stringify(this.lab.settings)) {
       this.log.warn("changes in 'translation' but those of natPorts wait for the next start");
     }
-    const { offload, metricsPort, workers } = this.lab.gateway;
-    const next = lab.gateway;
-    if (next.offload !== offload || next.metricsPort !== metricsPort || next.workers !== workers) {
-      this.log.warn("changes in 'gateway' wait for the next start");
+    const running = { ...this.lab.gateway, workers: this.workers };
+    const waiting = (['offload', 'metricsPort', 'workers'] as const).filter((key) => lab.gateway[key] !== running[key]);
+    if (waiting.length > 0) {
+      this.log.warn("changes in 'gateway' wait for the next start", {
+        code: 'GATEWAY_RESTART_NEEDED',
+        settings: waiting,
+      });
     }
     this.prober.follow(lab.model, true);
     const roles = this.rolesBy(plans, lab);

@@ -64,7 +64,8 @@ export function backendPortUse(tables: Tables, nowMs: number, from = 0): Backend
       of,
       inUse,
       held,
-      percent: (100 * (inUse + held)) / here,
+      // No port at all is a use of all.
+      percent: here === 0 ? 100 : (100 * (inUse + held)) / here,
     });
   }
   return uses;

@@ -41,6 +41,13 @@ describe('use of the NAT ports towards a backend', () => {
     assert.equal(backendPortUse(t, 0)[0]!.percent, 75);
   });
 
+  it('is a use of all where a worker has no port', () => {
+    const spec = link({ natPortFirst: 5000, natPortCount: 1 });
+    const t = new Tables(topology(spec), 1, { index: 1, of: 3 });
+    take(t, 0, 1);
+    assert.equal(backendPortUse(t, 0, 90)[0]!.percent, 100);
+  });
+
   it('counts a port that rests, until its hold is over to the millisecond', () => {
     const t = tables();
     const ports = take(t, 0, 4);

@@ -145,9 +145,26 @@ describe('gateway: with workers', () => {
   it('says that changes of workers wait, and refuses taps', async () => {
     await bench.start(lab());
     assert.ok(bench.reload(lab({ gateway: '{ workers: 2 }' })));
-    assert.equal(bench.told("changes in 'gateway' wait for the next start").length, 1);
+    const told = (): unknown[] =>
+      bench.told("changes in 'gateway' wait for the next start").map(({ fields }) => fields);
+    assert.deepEqual(told(), [{ code: 'GATEWAY_RESTART_NEEDED', settings: ['workers'] }]);
+    assert.ok(bench.reload(lab()));
+    assert.equal(told().length, 1, 'as many as run');
     const reader = { write: () => undefined, waiting: 0, end: () => undefined };
     assert.throws(() => bench.gateway.tap({ snapLength: 128 }, reader), { code: 'CONTROL_REFUSED' });
+  });
+
+  it('does not take fewer ports than the workers that run, whatever number the file asks for', async () => {
+    await bench.start(lab());
+    for (let sport = 1; sport <= 30; sport++) bench.send('red', sport);
+    const ports = (count: number): string =>
+      lab({ gateway: '{ workers: 1 }', translation: `{ natPorts: { first: 5000, count: ${String(count)} } }` });
+    assert.ok(!bench.reload(ports(2)));
+    assert.equal(bench.told('the lab file was not taken')[0]!.fields['code'], 'GATEWAY_PORTS_BELOW_WORKERS');
+    assert.equal(bench.send('red', 31), OLD);
+    assert.equal(bench.gateway.status().backendPorts[0]!.of, 64_000);
+    assert.ok(bench.reload(ports(3)));
+    assert.equal(bench.gateway.status().backendPorts[0]!.of, 3);
   });
 
   it('ends when a worker dies, and when an interface is lost, and says so', async () => {
