@@ -358,14 +358,26 @@ export class Gateway {
 
   private async end(): Promise<void> {
     if (this.nextLook !== null) clearTimeout(this.nextLook);
-    this.prober.close();
-    this.plane.close();
-    await this.control?.close();
-    await this.metrics?.close();
-    this.attachments.closeAll();
-    this.plane.events = NO_EVENTS;
-    await this.plane.end();
-    this.state.release();
+    const faults: unknown[] = [];
+    const steps: readonly (() => unknown)[] = [
+      () => this.prober.close(),
+      () => this.plane.close(),
+      () => this.control?.close(),
+      () => this.metrics?.close(),
+      () => this.attachments.closeAll(),
+      () => (this.plane.events = NO_EVENTS),
+      () => this.plane.end(),
+      () => this.state.release(),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        // What the other steps remove would stay for ever.
+        faults.push(error);
+      }
+    }
+    if (faults.length > 0) throw faults[0];
     this.log.info('stopped', { lab: this.name });
   }
 

@@ -23,7 +23,7 @@ import type {
 export interface ThreadChannel {
   readonly data: ThreadData;
   readonly answers: MessagePort;
-  /** Answers given so far, one 32-bit word. */
+  /** Answers given so far, the worker's end included, one 32-bit word. */
   readonly answered: SharedArrayBuffer;
 }
 
@@ -100,6 +100,10 @@ class WorkerThread implements PacketThread {
         continue;
       }
       const { message } = received;
+      if ('died' in message) {
+        this.die(`ended: ${message.died}`);
+        continue;
+      }
       if ('value' in message) return message.value;
       const { code, message: text } = message.error;
       throw code === null ? new Error(`${this.name}: ${text}`) : new CulvertError(code, text);

@@ -9,6 +9,19 @@ import type { Answer, Asked, Call, Told } from './plane-calls.js';
 const { data, answers, answered } = workerData as ThreadChannel;
 const given = new Int32Array(answered);
 const tell = (what: Told): void => parentPort!.postMessage(what);
+const textOf = (error: unknown): string =>
+  error instanceof CulvertError ? error.message : String((error as Error).stack);
+
+function give(what: Answer): void {
+  answers.postMessage(what);
+  Atomics.add(given, 0, 1);
+  Atomics.notify(given, 0);
+}
+
+// While the control side waits for an answer it hears no event, also none of this thread's end.
+process.once('uncaughtExceptionMonitor', (error) => {
+  give({ died: textOf(error) });
+});
 
 const wake = (worker: number): void => data.wakers[worker]!.postMessage(0);
 const hosted = hostedPlane(data, { openQueue, wake, tell });
@@ -23,7 +36,7 @@ function answer(what: Asked, args: readonly unknown[]): Answer {
     return { value: hosted.ask(what, args) };
   } catch (error) {
     const code = error instanceof CulvertError ? error.code : null;
-    return { error: { code, message: error instanceof CulvertError ? error.message : String((error as Error).stack) } };
+    return { error: { code, message: textOf(error) } };
   }
 }
 
@@ -34,8 +47,6 @@ parentPort!.on('message', (call: Call) => {
     });
     return;
   }
-  answers.postMessage(answer(call.ask, call.args));
-  Atomics.add(given, 0, 1);
-  Atomics.notify(given, 0);
+  give(answer(call.ask, call.args));
 });
 tell({ told: 'ready' });

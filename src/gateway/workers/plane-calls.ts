@@ -32,7 +32,10 @@ export type Call = { readonly ask: Asked; readonly args: readonly unknown[] } | 
 
 /** On the port for answers. */
 export type Answer =
-  { readonly value: unknown } | { readonly error: { readonly code: string | null; readonly message: string } };
+  | { readonly value: unknown }
+  | { readonly error: { readonly code: string | null; readonly message: string } }
+  /** No answer comes any more. */
+  | { readonly died: string };
 
 /** From a worker, unasked. */
 export type Told =

@@ -117,8 +117,7 @@ export class WorkerPlane implements DataPlane {
 
   detach(network: string): void {
     this.probes.delete(network);
-    // The queues of a worker that has died are closed already, and those of the others go with them.
-    if (!this.idle) this.askAll('detach', network);
+    this.askLiving('detach', network);
   }
 
   assign(roles: readonly NetworkRole[]): void {
@@ -195,7 +194,7 @@ export class WorkerPlane implements DataPlane {
   }
 
   close(): void {
-    if (!this.idle) this.askAll('close');
+    this.askLiving('close');
   }
 
   async end(): Promise<void> {
@@ -260,6 +259,16 @@ export class WorkerPlane implements DataPlane {
 
   private askAll<A extends Asked>(what: A, ...args: ArgumentsOf<A>): AnswerOf<A>[] {
     return settled(this.threads.map((thread) => thread.ask(what, ...args)));
+  }
+
+  /** What the end of a worker does as well: its queues are closed then, and those of the others go with them. */
+  private askLiving<A extends Asked>(what: A, ...args: ArgumentsOf<A>): void {
+    if (this.idle) return;
+    try {
+      this.askAll(what, ...args);
+    } catch (error) {
+      if (!(error instanceof CulvertError) || error.code !== 'WORKER_DIED') throw error;
+    }
   }
 
   private sum<A extends 'apply' | 'liveFlows'>(what: A, ...args: ArgumentsOf<A>): number {

@@ -98,8 +98,11 @@ export class GatewayBench {
   }
 
   async stop(): Promise<void> {
-    await this.gateway.stop();
-    rmSync(this.folder, { recursive: true, force: true });
+    try {
+      await this.gateway.stop();
+    } finally {
+      rmSync(this.folder, { recursive: true, force: true });
+    }
   }
 
   reload(text: string): boolean {

@@ -16,6 +16,7 @@ import { exposition } from '../../../src/gateway/metrics.js';
 import type { GatewayStatus } from '../../../src/gateway/status.js';
 import { datagram } from '../../support/dissect.js';
 import { udpPacket } from '../../support/packets.js';
+import { GatewayBench, labText } from './gateway-bench.js';
 import { ScriptedMachine } from './scripted-machine.js';
 
 const BACKEND = '10.200.2.4';
@@ -171,6 +172,17 @@ describe('gateway: a life', () => {
     };
     await start();
     assert.deepEqual(seen, ['red', 'blue', 'provider']);
+  });
+
+  it('removes all else where one step of its end fails, and says what failed', async () => {
+    const bench = await new GatewayBench().start(labText());
+    bench.gateway.plane.close = () => {
+      throw new Error('no close');
+    };
+    const { socket } = bench;
+    await assert.rejects(bench.stop(), { message: 'no close' });
+    assert.deepEqual([...bench.machine.namespaces], []);
+    assert.ok(!existsSync(socket));
   });
 
   it('takes over what a killed run left, and removes what is not wanted any more', async () => {

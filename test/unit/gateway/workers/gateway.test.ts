@@ -184,6 +184,24 @@ describe('gateway: with workers', () => {
     assert.equal(bench.machine.ended, WORKERS);
   });
 
+  it('ends wholly when a worker dies as it is asked to close, or to let an interface go', async () => {
+    for (const question of ['close', 'detach']) {
+      await bench.start(lab());
+      const { hosted, events } = bench.machine.workers[1]!;
+      const { ask } = hosted;
+      (hosted as { ask: typeof ask }).ask = (what, args) => {
+        if (what !== question) return ask(what, args);
+        const error = new CulvertError('WORKER_DIED', 'worker 1 gives no answer');
+        events.died(error);
+        throw error;
+      };
+      await bench.gateway.stop();
+      assert.deepEqual([...bench.machine.namespaces], []);
+    }
+    assert.equal(bench.machine.ended, 2 * WORKERS);
+    assert.equal(bench.told('stopped').length, 2);
+  });
+
   it('refuses fewer ports or flows than workers, and workers beyond what is allowed', async () => {
     for (const text of [
       lab({ translation: '{ natPorts: { first: 5000, count: 2 } }' }),

@@ -79,6 +79,31 @@ describe('a plane of real threads', function () {
     assert.deepEqual(failures, []);
   });
 
+  it('notices at once that a worker dies while it waits for an answer, and says why', () => {
+    const end = (question: () => void): string => {
+      const began = performance.now();
+      question();
+      assert.ok(performance.now() - began < 5000, 'it waited for an answer of the dead');
+      return failures[0]!.message;
+    };
+    // What a worker cannot answer, and nobody catches; no event comes in this turn.
+    threads[1]!.askFlows(null as never);
+    const why = end(() => assert.throws(() => plane.natAddresses(), { code: 'WORKER_DIED' }));
+    assert.match(why, /^worker 1 ended: TypeError/);
+    assert.equal(
+      end(() => plane.close()),
+      why,
+    );
+    assert.equal(failures.length, 1);
+  });
+
+  it('closes, and lets interfaces go, when a worker dies of that', () => {
+    threads[0]!.askFlows(null as never);
+    plane.close();
+    assert.equal(failures[0]!.code, 'WORKER_DIED');
+    plane.detach('anything');
+  });
+
   it('fails as a whole when a worker dies, and says which', async () => {
     const failed = new Promise<void>((resolve) => {
       plane.events = {
