@@ -114,15 +114,17 @@ class Planner {
     const gone = new Set(prune ? others.map(({ id }) => keyOf(id)) : []);
     this.#interfaces(asked, differs, gone);
     const late = this.#seenLate(there, asked);
+    const reopened: Step[] = [];
     for (const [key, entry] of asked) {
       if (entry.section !== 'privateLinkServices') continue;
-      if (late.has(key)) this.#open(key, late.get(key)!);
-      else if (differs(key, entry)) this.#put(key);
+      const changes = differs(key, entry);
+      if (late.has(key)) reopened.push(this.#open(key, late.get(key)!, changes));
+      else if (changes) this.#put(key);
     }
     for (const [key, entry] of asked) {
       if (entry.section === 'privateEndpoints' && differs(key, entry)) this.#put(key);
     }
-    for (const key of late.keys()) this.#close(key);
+    this.#puts.push(...reopened);
     this.#decide(there, asked);
     const deletes = prune ? others.map(({ id, etag }): Step => ({ op: 'delete', id, expect: etag })) : [];
     return {
@@ -152,22 +154,21 @@ class Planner {
     return late;
   }
 
-  /** Lets those ask who could once; it is one change with the steps that follow, so nobody else ever can. */
-  #open(key: string, subscriptions: ReadonlySet<string>): void {
-    const body = this.#merged(this.#wanted.get(key)!, this.#state.get(key));
-    const properties = body['properties'] as { readonly roleAssignments?: readonly string[] };
-    const roleAssignments = [...(properties.roleAssignments ?? []), ...subscriptions];
-    this.#send(
-      this.#wanted.get(key)!.id,
-      { ...body, properties: { ...properties, roleAssignments } },
-      this.#state.get(key),
-    );
-  }
-
-  /** As the file has it. */
-  #close(key: string): void {
-    const document = this.#wanted.get(key)!;
-    this.#puts.push({ op: 'put', id: document.id, body: this.#merged(document, this.#state.get(key)) });
+  /**
+   * Lets those ask who could once; it is one change with the steps that follow, so nobody else ever can. By visibility,
+   * as that is never kept from before: other lists that a request leaves out are.
+   *
+   * @param changes whether the file says something else of the service than the state
+   * @returns the step that makes it what it shall be
+   */
+  #open(key: string, subscriptions: ReadonlySet<string>, changes: boolean): Step {
+    const [{ id }, old] = [this.#wanted.get(key)!, this.#state.get(key)];
+    const body: Record<string, unknown> =
+      old === undefined || changes ? this.#merged(this.#wanted.get(key)!, old) : { ...old };
+    const properties = body['properties'] as Partial<Shapes['privateLinkServices']>;
+    const visibility = { subscriptions: [...(properties.visibility?.subscriptions ?? []), ...subscriptions] };
+    this.#send(id, { ...body, properties: { ...properties, visibility } }, old);
+    return { op: 'put', id, body };
   }
 
   #put(key: string): void {

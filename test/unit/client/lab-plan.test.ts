@@ -205,6 +205,74 @@ describe('culvert apply of a lab file', () => {
     return judge(state, runSteps(steps, state, new Sequence()).change).documents;
   }
 
+  describe('with an endpoint outside of a visibility that shrank', () => {
+    const service = 'privateLinkServices/web';
+    const endpoint = '/subscriptions/other/resourceGroups/g/providers/Microsoft.Network/privateEndpoints/late';
+    const nat = (name: string, address: string, primary: boolean): object => ({
+      name,
+      properties: { subnet: subnet('nat'), privateIPAddress: address, primary },
+    });
+
+    /** The endpoint is gone again, the lab still has it. @param more of the service, beside what it must have */
+    function withoutEndpoint(more: object = {}): { held: Held; lab: Record<string, unknown> } {
+      const held = withPools();
+      const shown = (subscriptions: readonly string[]): object => ({
+        loadBalancerFrontendIpConfigurations: [{ id: `${G}/loadBalancers/lb/frontendIPConfigurations/f` }],
+        // Not in the order of a lab file, in which the primary one is first.
+        ipConfigurations: [nat('second', '10.0.1.5', false), nat('first', '10.0.1.4', true)],
+        visibility: { subscriptions },
+        ...more,
+      });
+      held.put(service, shown(['other']));
+      const network = endpoint.replace('privateEndpoints/late', 'virtualNetworks/far');
+      const subnets = [{ name: 'd', properties: { addressPrefix: '10.9.0.0/24' } }];
+      held.put(network, { addressSpace: { addressPrefixes: ['10.9.0.0/16'] }, subnets });
+      held.put(endpoint, {
+        subnet: { id: `${network}/subnets/d` },
+        manualPrivateLinkServiceConnections: [
+          { name: 'late', properties: { privateLinkServiceId: `${G}/${service}` } },
+        ],
+      });
+      held.put(service, shown(['third']));
+      const { lab } = labOf(held.documents);
+      assert.match(stringify(lab), /outsideVisibility: true/);
+      held.delete(endpoint);
+      return { held, lab };
+    }
+
+    for (const [what, more] of [
+      ['role assignments', { roleAssignments: ['fourth'] }],
+      ['no role assignments', {}],
+    ] as const) {
+      it(`brings back the endpoint and leaves its service as it was, with ${what}`, () => {
+        const { held, lab } = withoutEndpoint(more);
+        const before = held.get(service);
+        const state = after(held.documents, lab);
+        assert.ok(state.has(endpoint.toLowerCase()));
+        assert.deepEqual(state.get(`${G}/${service}`.toLowerCase()), before);
+      });
+    }
+
+    it('changes the service as the file has it, and lets nobody else ask', () => {
+      const { held, lab } = withoutEndpoint();
+      const services = lab['privateLinkServices'] as Record<string, object>;
+      const changed = { ...lab, privateLinkServices: { web: { ...services['web'], visibility: ['s'] } } };
+      const state = after(held.documents, changed);
+      assert.ok(state.has(endpoint.toLowerCase()));
+      const { properties } = documentOf(state, `${G}/${service}`, 'privateLinkServices')!;
+      assert.deepEqual([properties.visibility?.subscriptions, properties.roleAssignments], [['s'], []]);
+    });
+
+    it('makes the service too where it is gone', () => {
+      const { held, lab } = withoutEndpoint();
+      held.delete(service);
+      const state = after(held.documents, lab);
+      assert.ok(state.has(endpoint.toLowerCase()));
+      const { properties } = documentOf(state, `${G}/${service}`, 'privateLinkServices')!;
+      assert.deepEqual([properties.visibility?.subscriptions, properties.roleAssignments], [['third'], []]);
+    });
+  });
+
   interface NicLab {
     networkInterfaces: Record<string, { ipConfigurations: Record<string, unknown>[] }>;
     loadBalancers: { lb: { backendPools: Record<string, string[]> } };
