@@ -10,7 +10,8 @@ import type { Documents } from '../service/arm/documents.js';
 import { Verdict } from '../service/arm/judge.js';
 import type { Judged } from '../service/arm/judge.js';
 import { keyOf } from '../service/arm/resource-id.js';
-import { deviceTag, hostTag, mtuTag, namespaceTag } from '../service/arm/tags.js';
+import { hostTag, mtuTag, namespaceTag } from '../service/arm/tags.js';
+import { deviceOf } from '../service/arm/virtual-network.js';
 
 const DEFAULT_MTU = 1500;
 
@@ -23,15 +24,18 @@ export const defaultBase = (): LabBase => parseLab('virtualNetworks: {}', 'defau
 /** How each network is attached to this machine, as its tags say. */
 function attachments(documents: Documents): Record<string, AttachmentShape> {
   return Object.fromEntries(
-    allOf(documents, 'virtualNetworks').map(({ id, tags = {} }): [string, AttachmentShape] => [
-      keyOf(id),
-      {
-        namespace: tags[namespaceTag],
-        device: tags[deviceTag],
-        mtu: tags[mtuTag] === undefined ? DEFAULT_MTU : Number(tags[mtuTag]),
-        hosts: (tags[hostTag] ?? '').split(/[\s,]+/).filter((text) => text !== ''),
-      },
-    ]),
+    allOf(documents, 'virtualNetworks').map((network): [string, AttachmentShape] => {
+      const { id, tags = {} } = network;
+      return [
+        keyOf(id),
+        {
+          namespace: tags[namespaceTag],
+          device: deviceOf(network),
+          mtu: tags[mtuTag] === undefined ? DEFAULT_MTU : Number(tags[mtuTag]),
+          hosts: (tags[hostTag] ?? '').split(/[\s,]+/).filter((text) => text !== ''),
+        },
+      ];
+    }),
   );
 }
 

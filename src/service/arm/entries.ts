@@ -24,7 +24,8 @@ import { documentKey, keyOf, lastName, parseResourceId } from './resource-id.js'
 import * as enumerations from './shapes.js';
 import { spelled } from './shapes.js';
 import type { Shapes } from './shapes.js';
-import { deviceTag, hostTag, mtuTag, namespaceTag } from './tags.js';
+import { hostTag, mtuTag, namespaceTag } from './tags.js';
+import { deviceOf } from './virtual-network.js';
 
 /** An entry of a section; references in it are {@link Ref}s. */
 export interface Entry {
@@ -329,7 +330,7 @@ export function entriesOf(documents: Documents): { entries: Map<string, Entry>; 
     left.push(...deadRules(each));
   }
   const networks = allOf(documents, 'virtualNetworks');
-  const devices = deviceNames(new Map(networks.map(({ id, tags }) => [keyOf(id), tags?.[deviceTag]])));
+  const devices = deviceNames(new Map(networks.map((each) => [keyOf(each.id), deviceOf(each)])));
   for (const each of networks) take('virtualNetworks', each.id, networkEntry(each, devices.get(keyOf(each.id))));
   for (const each of allOf(documents, 'loadBalancers')) take('loadBalancers', each.id, balancerEntry(each, members));
   const pooled = pooledPlaces(entries);

@@ -76,6 +76,8 @@ export const shapes = {
   virtualNetworks: z.looseObject({
     addressSpace: z.looseObject({ addressPrefixes: z.array(z.string()) }),
     subnets: z.array(part(subnet)).optional(),
+    /** Filled in by the service: its interface on this machine, where it is not the one of its name. */
+    device: z.string().optional(),
   }),
   networkInterfaces: z.looseObject({
     ipConfigurations: z

@@ -44,6 +44,29 @@ describe('culvert export', () => {
     assert.deepEqual(devicesOf(copy), devicesOf(held.documents));
   });
 
+  it('and a restart keep the interface of each network, in whatever order they came, and others go', () => {
+    const held = new Held();
+    const path = (group: string): string =>
+      `/subscriptions/s/resourceGroups/${group}/providers/Microsoft.Network/virtualNetworks/prov`;
+    const tags = (group: string): object => ({ tags: { 'culvert-namespace': `ns-${group}` } });
+    for (const group of ['m', 'zzz', 'aaa']) {
+      // What a client reads of one network and sends for another says nothing.
+      held.put(path(group), { ...network('10.0.0.0/24'), device: 'cv-prov-2' }, tags(group));
+    }
+    const device = ['cv-prov', 'cv-prov-2', 'cv-prov-3'];
+    const expected = ['m', 'zzz', 'aaa'].map((group, index) => `${path(group).toLowerCase()} ${device[index]!}`);
+    const byKey = (documents: Documents): Documents => new Map([...documents].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    for (const documents of [held.documents, byKey(held.documents)]) {
+      assert.deepEqual(devicesOf(documents), expected.toSorted());
+      const { copy, steps } = exported(documents);
+      assert.deepEqual(steps, []);
+      assert.deepEqual(devicesOf(copy), expected.toSorted());
+    }
+    held.put(path('aaa'), network('10.0.0.0/25'), tags('aaa'));
+    held.delete(path('zzz'));
+    assert.deepEqual(devicesOf(held.documents), [expected[2], expected[0]]);
+  });
+
   it('leaves to apply nothing to do where a subscription is spelled otherwise', () => {
     const held = withNetwork();
     held.put('loadBalancers/lb', {
