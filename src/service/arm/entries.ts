@@ -16,6 +16,7 @@ import { isSystemInterface } from './network-interface.js';
 import { deadRules, rulesOf } from './network-security-group.js';
 import { serviceByAlias, wishOf } from './private-endpoint.js';
 import { deviceNames } from '../device-names.js';
+import { isName } from '../names.js';
 import { mayRequest } from '../visibility.js';
 import type { LabSection } from '../lab-sections.js';
 import { statusOf } from './private-link-service.js';
@@ -259,8 +260,23 @@ const pooledPlaces = (entries: ReadonlyMap<string, Entry>): Set<string> =>
 
 export type Pools = Readonly<Record<string, readonly string[]>>;
 
-const listOf = (list: readonly string[] | undefined): readonly string[] | undefined =>
-  list === undefined || list.length === 0 ? undefined : list;
+const isDeclarable = (subscription: string): boolean => subscription === '*' || isName(subscription);
+
+/** A list of subscriptions as a lab file can have it; a state of an older version may have names that are none. */
+function listOf(list: readonly string[] | undefined): readonly string[] | undefined {
+  const names = list?.filter(isDeclarable) ?? [];
+  return names.length === 0 ? undefined : names;
+}
+
+/** What {@link listOf} leaves out. */
+const undeclarable = ({ id, properties: p }: Typed<'privateLinkServices'>): string[] =>
+  Object.entries({
+    visibility: p.visibility?.subscriptions,
+    autoApproval: p.autoApproval?.subscriptions,
+    roleAssignments: p.roleAssignments,
+  }).flatMap(([list, names = []]) =>
+    names.filter((name) => !isDeclarable(name)).map((name) => `${id}/${list}/${JSON.stringify(name)}`),
+  );
 
 function serviceEntry({ properties: p }: Typed<'privateLinkServices'>): Record<string, unknown> {
   const configurations = p.ipConfigurations ?? [];
@@ -316,7 +332,7 @@ function endpointEntry(document: Typed<'privateEndpoints'>, documents: Documents
   });
 }
 
-/** Every resource as an entry, by key; and the ids of those that no lab file can declare. */
+/** Every resource as an entry, by key; and the ids of those, and of parts, that no lab file can declare. */
 export function entriesOf(documents: Documents): { entries: Map<string, Entry>; left: readonly string[] } {
   const entries = new Map<string, Entry>();
   const left: string[] = [];
@@ -338,7 +354,10 @@ export function entriesOf(documents: Documents): { entries: Map<string, Entry>; 
     const entry = isSystemInterface(each) ? null : interfaceEntry(each, pooled);
     if (entry !== null) take('networkInterfaces', each.id, { ...entry });
   }
-  for (const each of allOf(documents, 'privateLinkServices')) take('privateLinkServices', each.id, serviceEntry(each));
+  for (const each of allOf(documents, 'privateLinkServices')) {
+    take('privateLinkServices', each.id, serviceEntry(each));
+    left.push(...undeclarable(each));
+  }
   for (const each of allOf(documents, 'privateEndpoints')) {
     take('privateEndpoints', each.id, endpointEntry(each, documents));
   }

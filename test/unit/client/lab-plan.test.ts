@@ -184,6 +184,28 @@ describe('a state of an older version', () => {
       ['plain'],
     );
   });
+
+  it('may have subscriptions in the lists of a service that are no names: export leaves them out and names them', () => {
+    const held = withPools();
+    const service = held.put('privateLinkServices/odd', {
+      loadBalancerFrontendIpConfigurations: [{ id: `${G}/loadBalancers/lb/frontendIPConfigurations/f` }],
+      ipConfigurations: [{ name: 'nat', properties: { subnet: subnet('nat') } }],
+      visibility: { subscriptions: ['s', 'other'] },
+    });
+    const odd = { subscriptions: ['not a sub!', 'other'] };
+    Object.assign(service.properties, { visibility: odd, autoApproval: odd, roleAssignments: ['-x'] });
+    const { left, copy, steps } = exported(held.documents);
+    const id = `${G}/privateLinkServices/odd`;
+    assert.deepEqual(left, [
+      `${id}/visibility/"not a sub!"`,
+      `${id}/autoApproval/"not a sub!"`,
+      `${id}/roleAssignments/"-x"`,
+    ]);
+    assert.deepEqual(steps, []);
+    const [copied] = allOf(copy, 'privateLinkServices');
+    assert.deepEqual(copied!.properties.visibility, { subscriptions: ['other'] });
+    assert.deepEqual(copied!.properties.autoApproval, { subscriptions: ['other'] });
+  });
 });
 
 describe('the management interface', () => {
