@@ -2,11 +2,12 @@
  * How packets come to the worker that they belong to.
  *
  * Theory of operation
- * - Each worker reads one queue of every interface. The kernel remembers by which queue it was last given a packet of a
- *   flow, in either direction, and puts the flow's packets into that queue; it forgets after three seconds without one.
- *   As only a flow's owner (owner.ts) writes its packets, they come to the owner from the second one on. What comes to
- *   another worker, a flow's first packet above all, is handed over through a ring in shared memory, one for each
- *   ordered pair of workers. A ring that is full loses packets, and counts them.
+ * - Each worker reads one queue of every interface. The kernel remembers by which queue an interface was last given a
+ *   packet of a flow, in either direction, and puts what the interface has of the flow into that queue; it forgets after
+ *   three seconds without one. As only a flow's owner (owner.ts) writes its packets, they come to the owner once one has
+ *   gone the other way through the same interface: the backend's with its first answer, the consumer's behind that.
+ *   What nobody answers is never learnt. What comes to another worker is handed over through a ring in shared memory,
+ *   one for each ordered pair of workers. A ring that is full loses packets, and counts them.
  * - Who hands over wakes the other only if that one sleeps. A worker says so before it goes back to its event loop, and
  *   then looks at its rings once more: of the two, one sees what the other did, since both store before they load.
  * - Fragments: only the first has ports, and they may come in any order, each to another worker. So all go to the

@@ -68,6 +68,15 @@ describe('gateway: the pump', () => {
     assert.deepEqual([red.calls, blue.calls], [[2], [1]]);
   });
 
+  it('gives nothing to the only provider’s network that the NAT address is not of', () => {
+    pump.assign([[pump.ports[2]!, -1, Int32Array.of(NAT[0]! + 1)]]);
+    red.give(request(1), request(2));
+    assert.deepEqual([payloads(provider), pump.noDevice], [[], 2]);
+    pump.assign([[pump.ports[2]!, -1, NAT]]);
+    red.give(request(3));
+    assert.deepEqual([payloads(provider), pump.noDevice], [['request 3'], 2]);
+  });
+
   it('reads on while bursts are full, and leaves the rest of a flood to the next turn', () => {
     red.give(...Array.from({ length: 64 * 16 + 10 }, (_, n) => request(n)));
     assert.equal(red.left, 10);

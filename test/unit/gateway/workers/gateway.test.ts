@@ -4,6 +4,7 @@ import { statusText } from '../../../../src/cli/status-text.js';
 import { CulvertError } from '../../../../src/errors.js';
 import { exposition } from '../../../../src/gateway/metrics.js';
 import { datagram } from '../../../support/dissect.js';
+import { SYN, tcpPacket } from '../../../support/packets.js';
 import { GatewayBench, labText, type LabText } from '../gateway-bench.js';
 
 const WORKERS = 3;
@@ -117,10 +118,19 @@ describe('gateway: with workers', () => {
 
   it('ends the flows of all workers with the approval', async () => {
     await bench.start(lab());
-    for (let sport = 1; sport <= 30; sport++) bench.send('red', sport);
+    for (let sport = 1; sport <= 30; sport++) {
+      bench.send('red', sport);
+      const connection = tcpPacket({ src: '10.0.0.5', dst: '10.0.0.9', sport, dport: 80, flags: SYN });
+      bench.machine.device('red').give(connection);
+    }
     assert.ok(bench.reload(lab({ status: 'Rejected' })));
     assert.deepEqual(flowsOf(), [0, 0, 0]);
-    assert.deepEqual(bench.told('lab file taken')[0]!.fields, { flowsEnded: 30 });
+    assert.deepEqual(bench.told('lab file taken')[0]!.fields, { flowsEnded: 60 });
+    const { natPorts, backendPorts } = bench.gateway.status();
+    for (const uses of [natPorts, backendPorts]) {
+      const { inUse, held } = uses.find(({ protocol }) => protocol === 'tcp')!;
+      assert.deepEqual([inUse, held], [0, 30], 'the ports of connections rest');
+    }
     assert.equal(bench.send('red', 1), null);
     assert.equal(bench.gateway.status().drops['not-approved'], 1);
   });

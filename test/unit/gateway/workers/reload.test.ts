@@ -103,6 +103,19 @@ describe('gateway: packets during a reload with workers', () => {
     assert.deepEqual([lost(), arrived], [0, port - 1000]);
   });
 
+  it('find no flow of an address that moved, with any worker', async () => {
+    await bench.start(lab({ one: A, two: B }));
+    for (let i = 0; i < 6; i++) send(['one', 'two']);
+    const flows = (): number[] => bench.machine.workers.map(({ hosted }) => hosted.plane.liveFlows());
+    assert.ok(Math.min(...flows()) > 1);
+    assert.ok(bench.reload(lab({ one: C, two: A })));
+    assert.deepEqual(bench.told('lab file taken')[0]!.fields, { flowsEnded: 30 });
+    assert.equal(
+      flows().reduce((sum, each) => sum + each),
+      30,
+    );
+  });
+
   it('do so while two services change places', async () => {
     await bench.start(lab({ one: A, two: B }));
     const arrived = reload(lab({ one: B, two: A }), ['one', 'two']);

@@ -6,7 +6,7 @@ import { steeringMemory } from '../../../../src/gateway/workers/steering.js';
 import { needsChecksum } from '../../../../src/wire/virtio-net.js';
 import { address, endpoint, link, topology } from '../../../support/bench.js';
 import { datagram, ip } from '../../../support/dissect.js';
-import { fragments, icmpError, udpPacket } from '../../../support/packets.js';
+import { fragments, icmpError, tcpPacket, udpPacket } from '../../../support/packets.js';
 import { Random } from '../../../support/random.js';
 import { ScriptedDevice } from '../scripted-device.js';
 
@@ -174,6 +174,54 @@ describe('pumps that share the flows', () => {
       s.pumps.reduce((sum, pump) => sum + pump.fragmentsWaiting, 0),
       0,
     );
+  });
+
+  it('keep datagrams apart that differ in nothing but their network, or their protocol', async () => {
+    for (let id = 1; id <= 40; id++) {
+      const same = { src: CLIENT, dst: ENDPOINT, dport: 53, id, df: false, payload: 'r'.repeat(1200) };
+      const red = fragments(udpPacket({ ...same, sport: id }), 576);
+      const blue = fragments(udpPacket({ ...same, sport: 1000 + id, payload: 'b'.repeat(1200) }), 576);
+      const tcp = fragments(tcpPacket({ ...same, sport: 2000 + id }), 576);
+      const kinds = [red, blue, tcp];
+      // The first ones of all come before the later ones of any, or behind these. The TCP segment is none that opens a flow.
+      const places = id % 2 === 0 ? [0, 1, 2] : [1, 2, 0];
+      for (const place of places) {
+        for (const [i, parts] of kinds.entries()) {
+          s.give((id + place) % WORKERS, i === 1 ? BLUE : RED, parts[place]!);
+          await s.quiet();
+        }
+      }
+      const out = s.written(PROVIDER).map((packet) => `${String(ip(packet).id)} ${String(packet.at(-1))}`);
+      assert.deepEqual([out.length, new Set(out).size], [6, 2], `datagrams ${String(id)}: ${out.join()}`);
+    }
+    assert.equal(
+      s.pumps.reduce((sum, pump) => sum + pump.fragmentsWaiting, 0),
+      0,
+    );
+  });
+
+  it('hand over no fragments of protocols that nobody translates', async () => {
+    for (let id = 1; id <= 20; id++) {
+      const whole = udpPacket({
+        src: CLIENT,
+        dst: ENDPOINT,
+        sport: 1,
+        dport: 53,
+        id,
+        df: false,
+        payload: 'x'.repeat(1200),
+      });
+      for (const part of fragments(whole, 576)) {
+        part[9] = 1;
+        s.give(id % WORKERS, RED, part);
+      }
+    }
+    await s.quiet();
+    assert.deepEqual(
+      s.pumps.map(({ handedOver }) => handedOver.packets),
+      [0, 0, 0],
+    );
+    assert.equal(s.written(PROVIDER).length, 0);
   });
 
   it('let fragments wait for their first one no longer than they may', async () => {

@@ -33,6 +33,28 @@ describe('a plane of workers', () => {
     assert.deepEqual(told, [[], [], [{ service: 'web', address: 7 }], [], []]);
     await plane.end();
   });
+
+  it('counts the ports of all workers where one has used so much of its own', async () => {
+    const percents = [95, 10, 20];
+    const startThread: StartThread = ({ index }) => {
+      const percent = percents[index]!;
+      const use = { service: 'web', backend: '10.1.0.4', protocol: 'tcp', of: 300, inUse: percent, held: 1, percent };
+      const ask =
+        (_: string, ...[from]: readonly unknown[]) =>
+        (): unknown =>
+          percent < (from as number) ? [] : [use];
+      return Promise.resolve({
+        ask: ask as PacketThread['ask'],
+        askFlows: () => undefined,
+        end: () => Promise.resolve(),
+      });
+    };
+    const plane = await WorkerPlane.start(3, topology(), {}, { startThread, setUp: () => undefined });
+    const [use, ...others] = plane.portUse(90);
+    assert.deepEqual([use!.inUse, use!.held, use!.of, use!.percent, others.length], [125, 3, 300, 95, 0]);
+    assert.deepEqual(plane.portUse(96), []);
+    await plane.end();
+  });
 });
 
 /** Threads as a gateway has them, but that no interface is opened. */
