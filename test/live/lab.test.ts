@@ -173,7 +173,10 @@ describe('culvert lab, with real servers', function () {
     assert.equal(await up.ended, 'SIGINT');
     for (let i = 0; existsSync(`/run/culvert/culvert-${name}.json`) && i < 2000; i++) await sleep(10);
     nothingIsLeft();
-    assert.match(readFileSync(`/run/culvert/culvert-${name}.log`, 'utf8'), /INTERRUPTED/);
+    // The last that it does is to say why.
+    const log = (): string => readFileSync(`/run/culvert/culvert-${name}.log`, 'utf8');
+    for (let i = 0; !log().includes('INTERRUPTED') && i < 500; i++) await sleep(10);
+    assert.match(log(), /INTERRUPTED/);
     rmSync(`/run/culvert/culvert-${name}.log`);
   });
 
