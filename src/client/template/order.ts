@@ -1,5 +1,5 @@
 /** The order of a template's resources: each after what it depends on. */
-import type { DocumentType } from '../../service/arm/resource-id.js';
+import { labSections, type LabSection } from '../../service/lab-sections.js';
 import { templateError } from './expression.js';
 
 export interface Dependent {
@@ -10,17 +10,8 @@ export interface Dependent {
   readonly names: readonly string[];
 }
 
-/** What needs nothing of the others first. */
-const rank: readonly DocumentType[] = [
-  'networkSecurityGroups',
-  'virtualNetworks',
-  'loadBalancers',
-  'networkInterfaces',
-  'privateLinkServices',
-  'privateEndpoints',
-];
-
-const rankOf = ({ id }: Dependent): number => rank.indexOf(id.split('/')[7] as DocumentType);
+/** What needs nothing of the others first, as in a lab file. */
+const rankOf = ({ id }: Dependent): number => labSections.indexOf(id.split('/')[7] as LabSection);
 
 /** A loop's name, of the name of one of its turns, such as `nets[2]`. */
 const loopOf = (name: string): string => name.replace(/\[\d+\]$/, '');
