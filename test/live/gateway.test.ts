@@ -5,6 +5,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/device/tun/ip-command.js';
 import { Gateway } from '../../src/gateway/gateway.js';
+import { consumerNetwork, providerNetwork } from '../support/lab-networks.js';
 import { needsCommand, needsTunDevice } from '../support/machine.js';
 import { Namespaces } from '../support/namespaces.js';
 import { GatewayProcess } from './gateway-process.js';
@@ -21,27 +22,9 @@ const [RED, BLUE, PROVIDER] = [`${PREFIX}1`, `${PREFIX}2`, `${PREFIX}3`];
 
 const lab = (redStatus = 'Approved'): string => `
 virtualNetworks:
-  red:
-    addressSpace: [10.0.0.0/16]
-    subnets: { default: 10.0.0.0/24 }
-    namespace: ${RED}
-    hosts: [${CLIENT}]
-    device: r${id}
-  blue:
-    addressSpace: [10.0.0.0/16]
-    subnets: { default: 10.0.0.0/24 }
-    namespace: ${BLUE}
-    hosts: [${CLIENT}]
-    device: b${id}
-  provider:
-    addressSpace: [10.200.0.0/16]
-    subnets:
-      frontend: 10.200.0.0/24
-      nat: { addressPrefix: 10.200.1.0/24, privateLinkServiceNetworkPolicies: Disabled }
-      backend: 10.200.2.0/24
-    namespace: ${PROVIDER}
-    hosts: [${BACKEND}]
-    device: p${id}
+${consumerNetwork({ name: 'red', namespace: RED, hosts: [CLIENT], device: `r${id}` })}
+${consumerNetwork({ name: 'blue', namespace: BLUE, hosts: [CLIENT], device: `b${id}` })}
+${providerNetwork({ name: 'provider', namespace: PROVIDER, hosts: [BACKEND], device: `p${id}` })}
 loadBalancers:
   lb:
     virtualNetwork: provider

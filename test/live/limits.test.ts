@@ -5,6 +5,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/device/tun/ip-command.js';
 import type { GatewayStatus } from '../../src/gateway/status.js';
+import { consumerNetwork, providerNetwork } from '../support/lab-networks.js';
 import { needsCommand, needsTunDevice } from '../support/machine.js';
 import { Namespaces, type Running } from '../support/namespaces.js';
 import { GatewayProcess } from './gateway-process.js';
@@ -22,21 +23,8 @@ const [RED, PROVIDER] = [`${PREFIX}1`, `${PREFIX}2`];
 
 const lab = (translation: string): string => `
 virtualNetworks:
-  red:
-    addressSpace: [10.0.0.0/16]
-    subnets: { default: 10.0.0.0/24 }
-    namespace: ${RED}
-    hosts: [${CLIENT}]
-    device: lr${id}
-  provider:
-    addressSpace: [10.200.0.0/16]
-    subnets:
-      frontend: 10.200.0.0/24
-      nat: { addressPrefix: 10.200.1.0/24, privateLinkServiceNetworkPolicies: Disabled }
-      backend: 10.200.2.0/24
-    namespace: ${PROVIDER}
-    hosts: [${BACKEND}, ${OTHER_BACKEND}]
-    device: lp${id}
+${consumerNetwork({ name: 'red', namespace: RED, hosts: [CLIENT], device: `lr${id}` })}
+${providerNetwork({ name: 'provider', namespace: PROVIDER, hosts: [BACKEND, OTHER_BACKEND], device: `lp${id}` })}
 loadBalancers:
   lb:
     virtualNetwork: provider

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/device/tun/ip-command.js';
 import { ControlClient, findSocket } from '../../src/gateway/control-client.js';
 import type { GatewayStatus } from '../../src/gateway/status.js';
+import { consumerNetwork, providerNetwork } from '../support/lab-networks.js';
 import { needsCommand, needsTunDevice } from '../support/machine.js';
 import { Namespaces, type Running } from '../support/namespaces.js';
 import { GatewayProcess, type Logged } from './gateway-process.js';
@@ -32,21 +33,8 @@ const rule = (name: string, port: number, backendPort: number, probeName: string
 /** Two load balancers over the same two backends: on one the services have the header, or not; on the other never. */
 const lab = (header: boolean): string => `
 virtualNetworks:
-  red:
-    addressSpace: [10.0.0.0/16]
-    subnets: { default: 10.0.0.0/24 }
-    namespace: ${RED}
-    hosts: [${CLIENT}]
-    device: r${id}
-  provider:
-    addressSpace: [10.200.0.0/16]
-    subnets:
-      frontend: 10.200.0.0/24
-      nat: { addressPrefix: 10.200.1.0/24, privateLinkServiceNetworkPolicies: Disabled }
-      backend: 10.200.2.0/24
-    namespace: ${PROVIDER}
-    hosts: [${ONE}, ${TWO}]
-    device: p${id}
+${consumerNetwork({ name: 'red', namespace: RED, hosts: [CLIENT], device: `r${id}` })}
+${providerNetwork({ name: 'provider', namespace: PROVIDER, hosts: [ONE, TWO], device: `p${id}` })}
 loadBalancers:
   lb:
     virtualNetwork: provider

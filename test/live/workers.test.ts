@@ -9,6 +9,7 @@ import type { NetworkPlan } from '../../src/gateway/plan.js';
 import type { PacketThread, StartThread } from '../../src/gateway/workers/plane-calls.js';
 import { WorkerPlane } from '../../src/gateway/workers/worker-plane.js';
 import { topology } from '../support/bench.js';
+import { consumerNetwork, providerNetwork } from '../support/lab-networks.js';
 import { needsTunDevice } from '../support/machine.js';
 import { Namespaces, type Running } from '../support/namespaces.js';
 import type { StreamReport } from '../support/stream-peer.js';
@@ -25,27 +26,9 @@ const [RED, BLUE, PROVIDER] = [`${PREFIX}1`, `${PREFIX}2`, `${PREFIX}3`];
 
 const lab = (translation = '{}'): string => `
 virtualNetworks:
-  red:
-    addressSpace: [10.0.0.0/16]
-    subnets: { default: 10.0.0.0/24 }
-    namespace: ${RED}
-    hosts: [${CLIENT}]
-    device: wr${id}
-  blue:
-    addressSpace: [10.0.0.0/16]
-    subnets: { default: 10.0.0.0/24 }
-    namespace: ${BLUE}
-    hosts: [${CLIENT}]
-    device: wb${id}
-  provider:
-    addressSpace: [10.200.0.0/16]
-    subnets:
-      frontend: 10.200.0.0/24
-      nat: { addressPrefix: 10.200.1.0/24, privateLinkServiceNetworkPolicies: Disabled }
-      backend: 10.200.2.0/24
-    namespace: ${PROVIDER}
-    hosts: [${BACKEND}]
-    device: wp${id}
+${consumerNetwork({ name: 'red', namespace: RED, hosts: [CLIENT], device: `wr${id}` })}
+${consumerNetwork({ name: 'blue', namespace: BLUE, hosts: [CLIENT], device: `wb${id}` })}
+${providerNetwork({ name: 'provider', namespace: PROVIDER, hosts: [BACKEND], device: `wp${id}` })}
 loadBalancers:
   lb:
     virtualNetwork: provider

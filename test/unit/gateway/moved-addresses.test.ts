@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { datagram } from '../../support/dissect.js';
+import { providerNetwork } from '../../support/lab-networks.js';
 import { udpPacket } from '../../support/packets.js';
 import { GatewayBench } from './gateway-bench.js';
 
@@ -7,17 +8,7 @@ import { GatewayBench } from './gateway-bench.js';
 const lab = (first: string, second: string, networks = ['one', 'two']): string => `
 virtualNetworks:
   red: { addressSpace: [10.0.0.0/16], subnets: { default: 10.0.0.0/24 }, namespace: red }
-${['one', 'two']
-  .map(
-    (name) => `  ${name}:
-    addressSpace: [10.200.0.0/16]
-    subnets:
-      frontend: 10.200.0.0/24
-      nat: { addressPrefix: 10.200.1.0/24, privateLinkServiceNetworkPolicies: Disabled }
-      backend: 10.200.2.0/24
-    namespace: ${name}`,
-  )
-  .join('\n')}
+${['one', 'two'].map((name) => providerNetwork({ name, namespace: name })).join('\n')}
 loadBalancers:
 ${networks
   .map(

@@ -1,5 +1,6 @@
 /** Packets that come while a reload goes from worker to worker. */
 import assert from 'node:assert/strict';
+import { providerNetwork } from '../../../support/lab-networks.js';
 import { udpPacket } from '../../../support/packets.js';
 import { GatewayBench } from '../gateway-bench.js';
 
@@ -11,15 +12,7 @@ const lab = (networks: Readonly<Record<string, string>>): string => {
   return `
 virtualNetworks:
   red: { addressSpace: [10.0.0.0/16], subnets: { default: 10.0.0.0/24 }, namespace: red }
-${lines(
-  (name) => `  ${name}:
-    addressSpace: [10.200.0.0/16]
-    subnets:
-      frontend: 10.200.0.0/24
-      nat: { addressPrefix: 10.200.1.0/24, privateLinkServiceNetworkPolicies: Disabled }
-      backend: 10.200.2.0/24
-    namespace: ${name}`,
-)}
+${lines((name) => providerNetwork({ name, namespace: name }))}
 loadBalancers:
 ${lines(
   (name) => `  lb-${name}:
