@@ -8,7 +8,8 @@
  * are numbered, and the last line says how far the file is, so that each of them comes into it once. A line that was cut
  * short is taken away when the file is opened; its entry is still in the state. The file may be another state's, or this
  * state's own from before it was restored: a number that it has been at says nothing then, so an entry counts as written
- * only if a line has it, and one that is in none gets the next number.
+ * only if a line has it, and one that is in none gets the next number. It is looked for by its name each time: where
+ * somebody moved or removed it, a new one is begun.
  */
 import {
   closeSync,
@@ -20,6 +21,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  type Stats,
   writeSync,
 } from 'node:fs';
 
@@ -69,6 +71,7 @@ export class AuditLog {
   append(lines: readonly AuditLine[]): number {
     try {
       const descriptor = this.open();
+      const stat = fstatSync(descriptor);
       const written = this.written(lines.filter(({ number }) => number <= this.last));
       let { last } = this;
       const texts = lines.flatMap((line) => {
@@ -78,9 +81,10 @@ export class AuditLog {
       });
       const text = Buffer.from(texts.join(''));
       for (let at = 0; at < text.length;) at += writeSync(descriptor, text, at);
-      if (text.length > 0) fdatasyncSync(descriptor);
+      // A device, as /dev/null, has nothing to bring to a disk, and refuses to.
+      if (text.length > 0 && stat.isFile()) fdatasyncSync(descriptor);
       this.last = last;
-      if (fstatSync(descriptor).size >= this.limits.maxOctets) this.rotate();
+      if (stat.size + text.length >= this.limits.maxOctets) this.rotate();
       return this.last;
     } catch (error) {
       // Opening it anew finds out how far it is.
@@ -100,18 +104,34 @@ export class AuditLog {
     return found;
   }
 
-  private open(): number {
-    if (this.descriptor !== null) return this.descriptor;
-    this.descriptor = openSync(this.file, 'a+', 0o600);
-    // A device, as /dev/null, may be read without end.
-    const content = fstatSync(this.descriptor).isFile() ? readFileSync(this.descriptor) : Buffer.alloc(0);
-    const whole = content.lastIndexOf(NEWLINE) + 1;
-    if (whole < content.length) ftruncateSync(this.descriptor, whole);
-    this.last = Math.max(
-      this.last,
-      lastNumber(content.subarray(0, whole)) ?? lastNumber(readOld(`${this.file}.1`)) ?? 0,
-    );
-    return this.descriptor;
+  /** Opens the file, if it is not open. @throws Error of the file system */
+  open(): number {
+    if (this.descriptor !== null) {
+      if (this.isInPlace(fstatSync(this.descriptor))) return this.descriptor;
+      this.close();
+    }
+    const descriptor = openSync(this.file, 'a+', 0o600);
+    try {
+      // A device, as /dev/null, may be read without end.
+      const content = fstatSync(descriptor).isFile() ? readFileSync(descriptor) : Buffer.alloc(0);
+      const whole = content.lastIndexOf(NEWLINE) + 1;
+      if (whole < content.length) ftruncateSync(descriptor, whole);
+      this.last = Math.max(
+        this.last,
+        lastNumber(content.subarray(0, whole)) ?? lastNumber(readOld(`${this.file}.1`)) ?? 0,
+      );
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
+    }
+    this.descriptor = descriptor;
+    return descriptor;
+  }
+
+  /** Whether what is open is what has the name. */
+  private isInPlace({ dev, ino }: Stats): boolean {
+    const named = statSync(this.file, { throwIfNoEntry: false });
+    return named?.ino === ino && named.dev === dev;
   }
 
   private rotate(): void {

@@ -29,6 +29,8 @@ export class Told {
 
   private record(store: Store): void {
     try {
+      // First of all: while it cannot be opened there may be more to log with each change, which is not looked at then.
+      this.audit.open();
       store.logged(this.audit.append(store.unlogged()));
     } catch (error) {
       // The change is made: whoever asked for it must hear so. The state keeps what the log has not.

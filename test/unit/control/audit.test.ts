@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -85,6 +86,17 @@ describe('the audit log', () => {
     assert.deepEqual(numbersIn(file), [1, 2, 3]);
   });
 
+  it('is begun anew where somebody moved or removed it while it was open', () => {
+    const log = new AuditLog(file);
+    log.append([line(1)]);
+    renameSync(file, `${file}.old`);
+    log.append([line(2)]);
+    rmSync(file);
+    log.append([line(3)]);
+    log.close();
+    assert.deepEqual([numbersIn(`${file}.old`), numbersIn(file)], [[1], [3]]);
+  });
+
   const quiet = { info: () => undefined, warn: () => undefined };
   const open = (faults: string[] = []): { manager: ResourceManager; told: Told; store: Store } => {
     const store = Store.open(path.join(folder, 'state'));
@@ -128,6 +140,36 @@ describe('the audit log', () => {
     await manager.close();
     told.close();
     assert.deepEqual(idsIn(), ['a', 'b', 'c']);
+  });
+
+  it('may be a device', async () => {
+    symlinkSync('/dev/null', file);
+    const faults: string[] = [];
+    const { manager, told, store } = open(faults);
+    told.follow(manager, store);
+    for (const name of ['a', 'b']) await make(manager, name);
+    assert.deepEqual([faults, store.unlogged()], [[], []]);
+    await manager.close();
+    told.close();
+  });
+
+  it('that cannot be opened costs no change more than the one before', async () => {
+    mkdirSync(file);
+    const { manager, told, store } = open();
+    let looks = 0;
+    const unlogged = store.unlogged.bind(store);
+    store.unlogged = () => {
+      looks++;
+      return unlogged();
+    };
+    told.follow(manager, store);
+    for (const name of ['a', 'b']) await make(manager, name);
+    assert.equal(looks, 0);
+    rmSync(file, { recursive: true });
+    await make(manager, 'c');
+    await manager.close();
+    told.close();
+    assert.deepEqual([looks, idsIn()], [1, ['a', 'b', 'c']]);
   });
 
   it('goes on behind a file that another state wrote', async () => {
