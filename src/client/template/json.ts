@@ -9,3 +9,14 @@ export function entryOf(object: unknown, name: string): [string, unknown] | unde
   if (!isObject(object)) return undefined;
   return Object.entries(object).find(([each]) => each.toLowerCase() === name.toLowerCase());
 }
+
+/** Whether lists and objects stand in one another over more than so many levels: a file can have more than the stack takes. */
+export function isDeeperThan(value: unknown, levels: number): boolean {
+  let level = [value];
+  for (let n = 0; n <= levels && level.length > 0; n++) {
+    level = level.flatMap((each) =>
+      typeof each === 'object' && each !== null ? (Object.values(each) as unknown[]) : [],
+    );
+  }
+  return level.length > 0;
+}

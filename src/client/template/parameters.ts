@@ -3,6 +3,7 @@ import { templateError } from './expression.js';
 import type { Value } from './functions.js';
 import { entryOf, isObject } from './json.js';
 import type { Json } from './json.js';
+import { checkNesting } from './work.js';
 
 /** A value as it was typed: the parameter's type says how it is read. */
 export class TypedText {
@@ -61,11 +62,12 @@ export class ParameterTypes {
   /**
    * @param given null is as good as nothing
    * @param fallback the default value
-   * @throws CulvertError TEMPLATE_PARAMETER
+   * @throws CulvertError TEMPLATE_PARAMETER, TEMPLATE_TOO_DEEP
    */
   valueOf(declaration: Json, given: unknown, fallback: () => Value, at: string): Value {
     const declared = this.#resolved(declaration, at);
     const value = read(given, declared) ?? (declared['defaultValue'] === undefined ? null : fallback());
+    checkNesting(value, at);
     if (value === null && declared['nullable'] !== true) {
       throw templateError('PARAMETER', at, 'it has no default value: give one with --parameter or --parameters');
     }

@@ -17,7 +17,7 @@ import type { Json } from './json.js';
 import { namesOfId, sorted, symbolHint } from './order.js';
 import type { Dependent } from './order.js';
 import { ParameterTypes } from './parameters.js';
-import { Work } from './work.js';
+import { checkNesting, Work } from './work.js';
 
 /** Where a template is deployed to. */
 export interface Target {
@@ -78,6 +78,7 @@ class Template {
   readonly #context: Context;
 
   constructor(template: Json, target: Target, given: ReadonlyMap<string, unknown>) {
+    checkNesting(template, 'template');
     this.#template = template;
     this.#target = target;
     this.#types = new ParameterTypes(template['definitions']);

@@ -9,6 +9,7 @@
  */
 import { templateError } from './expression.js';
 import type { Value } from './functions.js';
+import { isDeeperThan } from './json.js';
 
 /** Of one value, in characters; Azure's limit of one resource is 1 MB. */
 const MAX_VALUE = 1 << 20;
@@ -19,6 +20,8 @@ const MAX_WORK = 1 << 28;
 const MAX_DEPTH = 64;
 /** Of expressions and literals in one another, over all variables and parameters that need each other: the stack's size. */
 const MAX_LEVELS = 1000;
+/** Of lists and objects in a template or a parameter's value, as they come from a file: more than any can use. */
+const MAX_NESTING = 256;
 /** Weight of a number, a truth value, or of an item's place in a list or object. */
 const ITEM = 8;
 /** Work of a value or expression, beside that of its characters. */
@@ -97,6 +100,16 @@ export class Work {
     this.#measures.set(value, measure);
     return measure;
   }
+}
+
+/** To be called before anything recurs into what a file has. @throws CulvertError TEMPLATE_TOO_DEEP */
+export function checkNesting(value: unknown, path: string): void {
+  if (!isDeeperThan(value, MAX_NESTING)) return;
+  throw templateError(
+    'TOO_DEEP',
+    path,
+    `lists and objects in one another over more than ${String(MAX_NESTING)} levels`,
+  );
 }
 
 const tooLarge = (path: string, what: string): Error => templateError('TOO_LARGE', path, what);

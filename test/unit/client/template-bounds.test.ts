@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { resourcesOf } from '../../../src/client/template/template.js';
+import { TypedText } from '../../../src/client/template/parameters.js';
 import { codeOf, target, valueOf } from './template-value.js';
 
 describe('ARM templates: bounds', () => {
@@ -37,6 +38,34 @@ describe('ARM templates: bounds', () => {
       c: Array(10).fill(`[${before}]`),
     }));
     assert.throws(() => valueOf("[length(variables('v11'))]", nested), heavy);
+  });
+
+  it('hold what files have in one another over any number of levels', () => {
+    const deep = (levels: number): unknown => {
+      let value: unknown = 1;
+      for (let n = 0; n < levels; n++) value = [value];
+      return value;
+    };
+    const list = { type: 'array' };
+    const chained: { child?: unknown } = {};
+    for (let n = 0, at = chained; n < 100_000; n++) at = at.child = {};
+    const node = { type: 'object', nullable: true, properties: { child: { $ref: '#/definitions/node' } } };
+    const code = (declared: object, given: unknown): string =>
+      codeOf(() => valueOf('a', { definitions: { node }, parameters: { p: declared } }, { p: given }));
+    assert.equal(code(list, deep(200)), 'none');
+    const codes = [
+      code(list, deep(100_000)),
+      code({ type: 'string' }, deep(100_000)),
+      code(list, new TypedText(`${'['.repeat(100_000)}${']'.repeat(100_000)}`)),
+      code({ $ref: '#/definitions/node' }, chained),
+      code({ ...list, allowedValues: [deep(100_000)] }, [1]),
+      code({ $ref: deep(100_000) }, [1]),
+      code({ ...list, minLength: deep(100_000) }, [1]),
+    ];
+    assert.deepEqual(
+      codes,
+      codes.map(() => 'TEMPLATE_TOO_DEEP'),
+    );
   });
 
   it('hold loops in loops', () => {
