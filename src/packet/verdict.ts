@@ -56,6 +56,7 @@ export const REASONS = [
   ['icmp-no-flow', 'an ICMP error about a packet of no known flow'],
   ['icmp-about-header', 'an ICMP error about the inserted header alone, which the consumer never sent'],
   ['out-of-scratch', 'no room to build another packet in this burst'],
+  ['probe-limit', 'more came for the health probes’ address than the gateway takes in'],
 ] as const;
 
 export type Reason = (typeof REASONS)[number][0];

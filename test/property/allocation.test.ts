@@ -30,6 +30,7 @@ describe('what packets cost in heap', () => {
     'new flows that a security group judges',
     'ICMP errors',
     'fragments',
+    'fragments of workers',
     'dropped packets',
   ]) {
     it(`nothing: ${way}`, () => {

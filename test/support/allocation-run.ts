@@ -5,6 +5,7 @@
  */
 import { ACK, fragments, icmpError, PSH, SYN, tcpPacket, udpPacket, withChecksum } from './packets.js';
 import { address, lab } from './gateway.js';
+import { Steering, steeringMemory } from '../../src/gateway/workers/steering.js';
 import { TIMEOUT_PROFILES } from '../../src/translate/options.js';
 import type { LinkSecurity, LinkSpec, Range } from '../../src/translate/topology.js';
 import { Translator } from '../../src/translate/translator.js';
@@ -201,6 +202,29 @@ function inFragments(): Way {
   return sound(bench, (i) => bench.fromConsumer(parts[i % parts.length]!));
 }
 
+/** As a worker sees to them before the translator does: the keeper of their datagram, and its owner. */
+function inFragmentsOfWorkers(): Way {
+  const bench = new Bench();
+  const steering = new Steering({
+    index: 0,
+    workers: 1,
+    memory: steeringMemory(1),
+    fragmentMs: 30_000,
+    drops: bench.translator.drops,
+    clock: () => 0,
+    wake: () => undefined,
+  });
+  const whole = udpPacket({ ...CLIENT, id: 7, df: false, payload: 'x'.repeat(100) });
+  const parts = fragments(whole, 68).map((part) => bench.keep(part));
+  return {
+    translator: bench.translator,
+    packet: (i) => {
+      const { at, length } = parts[i % parts.length]!;
+      if (!steering.stays(0, 0, bench.slab, at, at + length)) throw new Error(`fragment ${i} went away`);
+    },
+  };
+}
+
 function refused(): Way {
   const bench = new Bench();
   const p = bench.keep(tcpPacket({ ...CLIENT, dst: '10.9.9.9', flags: SYN, seq: 1 }));
@@ -264,6 +288,7 @@ const results = {
   ),
   'ICMP errors': octetsPerPacket(errors(), MILLION / 2),
   fragments: octetsPerPacket(inFragments(), MILLION / 2),
+  'fragments of workers': octetsPerPacket(inFragmentsOfWorkers(), MILLION / 2),
   'dropped packets': octetsPerPacket(refused(), MILLION / 2),
   control: octetsPerPacket(control(), MILLION),
 };

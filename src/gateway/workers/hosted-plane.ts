@@ -2,13 +2,17 @@
 import type { PacketDevice } from '../../device/device.js';
 import { countOf } from '../../flow/share.js';
 import { DEFAULT_OPTIONS } from '../../translate/options.js';
+import { drop } from '../../packet/verdict.js';
 import type { Topology } from '../../translate/topology.js';
 import type { NetworkRole } from '../data-plane.js';
 import { LocalPlane } from '../local-plane.js';
 import type { NetworkPlan } from '../plan.js';
-import type { Asked, ThreadData, Told } from './plane-calls.js';
+import { type Asked, owedFor, type ThreadData, type Told } from './plane-calls.js';
 import { SharingPump } from './sharing-pump.js';
 
+const PROBE_LIMIT = drop('probe-limit');
+/** Of a worker's packets for the probes that wait: 16 super-packets, or thousands of small packets. */
+const MAX_OWED = 1 << 20;
 /** Time is told of no more often: each time wakes all workers. */
 const TICK_MS = 1000;
 
@@ -36,6 +40,7 @@ function shareOf(topology: Topology, workers: number): Topology {
 
 export function hostedPlane(data: ThreadData, { openQueue, wake, tell }: Hosting): HostedPlane {
   const { index, workers, memory, topology, options } = data;
+  const owed = new Int32Array(data.owed);
   const share = { index, of: workers };
   const maxFlows = countOf(0, options.maxFlows ?? DEFAULT_OPTIONS.maxFlows, share);
   const pump = new SharingPump(
@@ -67,7 +72,14 @@ export function hostedPlane(data: ThreadData, { openQueue, wake, tell }: Hosting
       const device = plane.attach(plan, offload, number);
       plane.listen(plan.name, {
         receive: (b, ip, end, partial) => {
-          tell({ told: 'own', network: plan.name, packet: Uint8Array.prototype.slice.call(b, ip, end), partial });
+          // The control side may have no time for a while, and nothing else would bound what waits for it.
+          if (Atomics.load(owed, index) >= MAX_OWED) {
+            pump.translator.drops.add(PROBE_LIMIT);
+            return true;
+          }
+          const packet = Uint8Array.prototype.slice.call(b, ip, end);
+          Atomics.add(owed, index, owedFor(packet));
+          tell({ told: 'own', network: plan.name, packet, partial });
           return true;
         },
       });

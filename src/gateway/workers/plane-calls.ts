@@ -46,11 +46,16 @@ export type Told =
   | { readonly told: 'own'; readonly network: string; readonly packet: Uint8Array; readonly partial: boolean }
   | { readonly told: 'flows'; readonly report: FlowReport };
 
+/** Octets that count for a packet for the probes while it waits, its message's own included. */
+export const owedFor = (packet: Uint8Array): number => packet.length + 256;
+
 export interface ThreadData {
   /** Of the worker, 0 to workers - 1. */
   readonly index: number;
   readonly workers: number;
   readonly memory: SteeringMemory;
+  /** By worker, 32-bit words: what it has told of packets for the probes and the control side has not taken (`owedFor`). */
+  readonly owed: SharedArrayBuffer;
   /** Whole ones; the worker takes its share. */
   readonly topology: Topology;
   readonly options: Partial<TranslatorOptions>;

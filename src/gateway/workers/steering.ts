@@ -205,10 +205,10 @@ export class Steering {
     const destination = ipv4.destination(b, ip);
     const id = ipv4.identification(b, ip);
     const protocol = ipv4.protocol(b, ip);
-    const key = `${port} ${source} ${destination} ${id} ${protocol}`;
     if (ipv4.fragmentOffset(b, ip) !== 0) {
       const entry = datagrams.find(port, source, destination, id, protocol, now);
       if (entry >= 0) return this.handOn(datagrams.cells[entry + VALUE]!, port, b, ip, end);
+      const key = keyOf(port, source, destination, id, protocol);
       if (this.held.hold(key, b, ip - VNET_HEADER, end, 0, now)) this.kept++;
       else drops.add(FRAGMENT_LIMIT);
       return false;
@@ -217,8 +217,11 @@ export class Steering {
     const owner = found === NOBODY ? index : found;
     datagrams.cells[datagrams.put(port, source, destination, id, protocol, now) + VALUE] = owner;
     const stays = this.handOn(owner, port, b, ip, end);
+    if (this.held.count === 0) return stays;
     // Also where they stay: by its own ring this worker gets them behind the first one.
-    for (const { octets } of this.held.take(key)) this.hand(owner, port, false, octets, 0, octets.length);
+    for (const { octets } of this.held.take(keyOf(port, source, destination, id, protocol))) {
+      this.hand(owner, port, false, octets, 0, octets.length);
+    }
     return stays;
   }
 
@@ -235,3 +238,6 @@ export class Steering {
     this.handed[to] = 1;
   }
 }
+
+const keyOf = (port: number, source: number, destination: number, id: number, protocol: number): string =>
+  `${port} ${source} ${destination} ${id} ${protocol}`;

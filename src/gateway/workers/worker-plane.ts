@@ -36,7 +36,15 @@ import type { PlaneReport } from '../plane-report.js';
 import type { BackendPortUse } from '../port-use.js';
 import type { OwnPackets } from '../pump.js';
 import { mergeFlows, mergePortUse, mergeReports } from './merge.js';
-import type { AnswerOf, ArgumentsOf, Asked, PacketThread, StartThread, Told } from './plane-calls.js';
+import {
+  type AnswerOf,
+  type ArgumentsOf,
+  type Asked,
+  owedFor,
+  type PacketThread,
+  type StartThread,
+  type Told,
+} from './plane-calls.js';
 import { steeringMemory } from './steering.js';
 
 const NO_FLOW: Reason = 'no-flow';
@@ -47,6 +55,8 @@ export class WorkerPlane implements DataPlane {
   events = NO_EVENTS;
   private readonly setUp: (plan: NetworkPlan) => void;
   private threads: readonly PacketThread[] = [];
+  /** As ThreadData has it. */
+  private readonly owed: Int32Array<SharedArrayBuffer>;
   private attached = 0;
   private readonly probes = new Map<string, OwnPackets>();
   /** Packets for the probes' address that belong to no probe. */
@@ -59,7 +69,8 @@ export class WorkerPlane implements DataPlane {
   private failure: CulvertError | null = null;
   private onFailure: (error: CulvertError) => void = () => undefined;
 
-  private constructor(setUp: (plan: NetworkPlan) => void) {
+  private constructor(workers: number, setUp: (plan: NetworkPlan) => void) {
+    this.owed = new Int32Array(new SharedArrayBuffer(4 * workers));
     this.setUp = setUp;
   }
 
@@ -74,17 +85,17 @@ export class WorkerPlane implements DataPlane {
     options: Partial<TranslatorOptions>,
     machine: { readonly startThread: StartThread; setUp(plan: NetworkPlan): void },
   ): Promise<WorkerPlane> {
-    const plane = new WorkerPlane((plan) => {
+    const plane = new WorkerPlane(workers, (plan) => {
       machine.setUp(plan);
     });
     const memory = steeringMemory(workers);
     const wakers = wakersOf(workers);
     const starting = wakers.map((own, index) =>
       machine.startThread(
-        { index, workers, memory, topology, options, wakers: own },
+        { index, workers, memory, owed: plane.owed.buffer, topology, options, wakers: own },
         {
           told: (what) => {
-            plane.told(what);
+            plane.told(what, index);
           },
           died: (error) => {
             plane.fail(error);
@@ -221,7 +232,7 @@ export class WorkerPlane implements DataPlane {
     return mergeFlows(this.flowReports, query);
   }
 
-  private told(what: Told): void {
+  private told(what: Told, worker: number): void {
     switch (what.told) {
       case 'tick':
         this.nextTick ??= setTimeout(() => {
@@ -238,6 +249,7 @@ export class WorkerPlane implements DataPlane {
         break;
       case 'own': {
         const { network, packet, partial } = what;
+        Atomics.sub(this.owed, worker, owedFor(packet));
         const b = Buffer.from(packet.buffer, packet.byteOffset, packet.length);
         if (this.probes.get(network)?.receive(b, 0, b.length, partial) !== true) this.unwanted++;
         break;

@@ -4,7 +4,7 @@ import { statusText } from '../../../../src/cli/status-text.js';
 import { CulvertError } from '../../../../src/errors.js';
 import { exposition } from '../../../../src/gateway/metrics.js';
 import { datagram } from '../../../support/dissect.js';
-import { SYN, tcpPacket } from '../../../support/packets.js';
+import { SYN, tcpPacket, udpPacket } from '../../../support/packets.js';
 import { GatewayBench, labText, type LabText } from '../gateway-bench.js';
 
 const WORKERS = 3;
@@ -66,6 +66,19 @@ describe('gateway: with workers', () => {
     const text = await exposition(status);
     assert.match(text, /^culvert_workers 3$/m);
     assert.match(text, new RegExp(`^culvert_handed_over_total ${String(status.handedOver.packets)}$`, 'm'));
+  });
+
+  it('takes all that comes for the probes, one after the other', async () => {
+    await bench.start(lab());
+    const packet = udpPacket({
+      src: '10.200.2.4',
+      dst: '168.63.129.16',
+      sport: 1,
+      dport: 2,
+      payload: 'x'.repeat(1000),
+    });
+    for (let n = 0; n < 1000; n++) bench.machine.device('provider').give(packet);
+    assert.deepEqual(bench.gateway.status().drops, { 'no-flow': 1000 });
   });
 
   it('makes each interface once, sets it up behind the last queue, and ends all workers', async () => {
