@@ -30,8 +30,9 @@ import type { DocumentType } from '../service/arm/resource-id.js';
 import type { Shapes } from '../service/arm/shapes.js';
 import type { Step } from '../service/arm/steps.js';
 import { entriesOf } from '../service/arm/entries.js';
-import type { Entry, Ref } from '../service/arm/entries.js';
+import type { Entry } from '../service/arm/entries.js';
 import { moved, parentKey, placeOf, plainBackends, repooler } from './lab-interfaces.js';
+import { lateRequests } from './lab-requests.js';
 import { deviceTag, hostTag, mtuTag, namespaceTag } from '../service/arm/tags.js';
 
 /** Dependents first. */
@@ -113,7 +114,7 @@ class Planner {
     const others = this.#others(asked);
     const gone = new Set(prune ? others.map(({ id }) => keyOf(id)) : []);
     this.#interfaces(asked, differs, gone);
-    const late = this.#seenLate(there, asked);
+    const late = lateRequests(this.#wanted, there, asked);
     const reopened: Step[] = [];
     for (const [key, entry] of asked) {
       if (entry.section !== 'privateLinkServices') continue;
@@ -143,31 +144,21 @@ class Planner {
     }
   }
 
-  /** Services with new endpoints that are outside their visibility by now: by key, with the endpoints' subscriptions. */
-  #seenLate(there: ReadonlyMap<string, Entry>, asked: ReadonlyMap<string, Entry>): Map<string, Set<string>> {
-    const late = new Map<string, Set<string>>();
-    for (const [key, { id, value }] of asked) {
-      if (value['outsideVisibility'] !== true || there.has(key)) continue;
-      const service = (value['privateLinkService'] as Ref).key;
-      late.set(service, (late.get(service) ?? new Set()).add(id.split('/')[2] ?? ''));
-    }
-    return late;
-  }
-
   /**
-   * Lets those ask who could once; it is one change with the steps that follow, so nobody else ever can. By visibility,
-   * as that is never kept from before: other lists that a request leaves out are.
+   * Lets those ask who could once, and grants nothing, as each decision is a step of its own; it is one change with the steps
+   * that follow, so nobody else ever can, or waits. By visibility and auto-approval, as these are never kept from before: other
+   * lists that a request leaves out are.
    *
    * @param changes whether the file says something else of the service than the state
    * @returns the step that makes it what it shall be
    */
-  #open(key: string, subscriptions: ReadonlySet<string>, changes: boolean): Step {
+  #open(key: string, subscriptions: readonly string[], changes: boolean): Step {
     const [{ id }, old] = [this.#wanted.get(key)!, this.#state.get(key)];
     const body: Record<string, unknown> =
       old === undefined || changes ? this.#merged(this.#wanted.get(key)!, old) : { ...old };
     const properties = body['properties'] as Partial<Shapes['privateLinkServices']>;
     const visibility = { subscriptions: [...(properties.visibility?.subscriptions ?? []), ...subscriptions] };
-    this.#send(id, { ...body, properties: { ...properties, visibility } }, old);
+    this.#send(id, { ...body, properties: { ...properties, visibility, autoApproval: { subscriptions: [] } } }, old);
     return { op: 'put', id, body };
   }
 

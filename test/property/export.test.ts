@@ -213,6 +213,12 @@ function applied(state: Documents, lab: ReturnType<typeof parseLab>): Documents 
   }
 }
 
+/** Of each connection. */
+const statuses = (documents: Documents): unknown =>
+  [...entriesOf(documents).entries]
+    .flatMap(([key, { section, value }]) => (section === 'privateEndpoints' ? `${key} ${String(value['status'])}` : []))
+    .toSorted();
+
 const FIXED = [
   'PrivateLinkServiceHasConnections',
   'PropertyChangeNotAllowed',
@@ -256,7 +262,8 @@ describe('culvert apply', () => {
     fc.assert(
       fc.property(choices, choices, (from, to) => {
         const state = held(stringify(labFor(from))).documents;
-        const { lab } = held(stringify(labFor(to)));
+        const { lab, documents } = held(stringify(labFor(to)));
+        assert.deepEqual(statuses(applied(new Map(), lab)!), statuses(documents));
         const reached = applied(state, lab) ?? applied(cleared(state), lab);
         assert.ok(reached !== null);
         const again = planLab(lab, new Map(), reached, true);

@@ -67,6 +67,10 @@ function isDefaultId({ section, id, value }: Entry, name: string): boolean {
   );
 }
 
+interface Subnet {
+  readonly networkSecurityGroup?: Ref;
+}
+
 /** Interfaces' ipConfigurations as a pool names them, by place. */
 function memberNames(entries: ReadonlyMap<string, Entry>, names: ReadonlyMap<string, string>): Map<string, string> {
   const members = new Map<string, string>();
@@ -112,15 +116,22 @@ function subscriptions(documents: Documents, entries: ReadonlyMap<string, Entry>
   );
 }
 
-/** A group that no network names is found in a file by its id alone. */
-const groupsInUse = (entries: ReadonlyMap<string, Entry>): Set<string> =>
-  new Set(
-    [...entries.values()].flatMap(({ value }) =>
-      Object.values((value['subnets'] ?? {}) as Record<string, { networkSecurityGroup?: Ref }>).flatMap(
-        ({ networkSecurityGroup }) => networkSecurityGroup?.key ?? [],
-      ),
-    ),
+/**
+ * Groups that need no id in a file, where a group is in the subscription of each network that names it: they are named, and
+ * by networks of their own subscription alone.
+ */
+function groupsInPlace(entries: ReadonlyMap<string, Entry>): Set<string> {
+  const users = new Map<string, string[]>();
+  for (const [network, { value }] of entries) {
+    for (const { networkSecurityGroup: group } of Object.values((value['subnets'] ?? {}) as Record<string, Subnet>)) {
+      if (group !== undefined) users.set(group.key, [...(users.get(group.key) ?? []), subscriptionOf(network)]);
+    }
+  }
+  const inPlace = [...users].filter(([key, subscriptions]) =>
+    subscriptions.every((each) => each === subscriptionOf(key)),
   );
+  return new Set(inPlace.map(([key]) => key));
+}
 
 /** The resources as a lab file declares them. */
 export function labOf(documents: Documents): { lab: Record<string, unknown>; left: readonly string[] } {
@@ -132,7 +143,7 @@ export function labOf(documents: Documents): { lab: Record<string, unknown>; lef
   const respelled = (value: unknown): unknown =>
     typeof value === 'string' ? (spelling.get(keyOf(value)) ?? value) : (value as string[]).map(respelled);
   const sections: Record<string, Record<string, unknown>> = {};
-  const used = groupsInUse(entries);
+  const inPlace = groupsInPlace(entries);
   const members = memberNames(entries, names);
   for (const section of labSections) {
     for (const [key, entry] of entries) {
@@ -150,7 +161,7 @@ export function labOf(documents: Documents): { lab: Record<string, unknown>; lef
       if (value['device'] === defaultDevice(name)) delete value['device'];
       sections[section] ??= {};
       sections[section][name] =
-        isDefaultId(entry, name) && (section !== 'networkSecurityGroups' || used.has(key))
+        isDefaultId(entry, name) && (section !== 'networkSecurityGroups' || inPlace.has(key))
           ? value
           : { id: entry.id, ...value };
     }

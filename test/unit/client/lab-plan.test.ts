@@ -44,6 +44,27 @@ describe('culvert export', () => {
     assert.deepEqual(devicesOf(copy), devicesOf(held.documents));
   });
 
+  it('keeps a security group that networks of other subscriptions name where it is', () => {
+    const of = (subscription: string, path: string): string =>
+      `/subscriptions/${subscription}/resourceGroups/culvert/providers/Microsoft.Network/${path}`;
+    const group = of('s', 'networkSecurityGroups/guard');
+    const guarded = {
+      addressSpace: { addressPrefixes: ['10.0.0.0/24'] },
+      subnets: [{ name: 'd', properties: { addressPrefix: '10.0.0.0/24', networkSecurityGroup: { id: group } } }],
+    };
+    for (const subscriptions of [['other'], ['s', 'other'], ['s']]) {
+      const held = new Held();
+      held.put(group, { securityRules: [] });
+      for (const each of subscriptions) held.put(of(each, 'virtualNetworks/net'), guarded);
+      const { copy, steps } = exported(held.documents);
+      assert.deepEqual(steps, []);
+      assert.deepEqual(
+        allOf(copy, 'networkSecurityGroups').map(({ id }) => id),
+        [group],
+      );
+    }
+  });
+
   it('and a restart keep the interface of each network, in whatever order they came, and others go', () => {
     const held = new Held();
     const path = (group: string): string =>
@@ -316,6 +337,36 @@ describe('culvert apply of a lab file', () => {
       const { properties } = documentOf(state, `${G}/${service}`, 'privateLinkServices')!;
       assert.deepEqual([properties.visibility?.subscriptions, properties.roleAssignments], [['third'], []]);
     });
+  });
+
+  it('leaves a request waiting that was there before auto-approval would have granted it', () => {
+    const held = withPools();
+    const web = (autoApproval: readonly string[]): void => {
+      held.put('privateLinkServices/web', {
+        loadBalancerFrontendIpConfigurations: [{ id: `${G}/loadBalancers/lb/frontendIPConfigurations/f` }],
+        ipConfigurations: [{ name: 'nat', properties: { subnet: subnet('nat'), primary: true } }],
+        visibility: { subscriptions: ['*'] },
+        autoApproval: { subscriptions: autoApproval },
+      });
+    };
+    const endpoint = (name: string): void => {
+      const wish = { name: 'c', properties: { privateLinkServiceId: `${G}/privateLinkServices/web` } };
+      held.put(`privateEndpoints/${name}`, { subnet: subnet(), privateLinkServiceConnections: [wish] });
+    };
+    const statuses = (documents: Documents): unknown =>
+      allOf(documents, 'privateLinkServices/privateEndpointConnections')
+        .map(({ properties: p }) => `${String(p.privateEndpoint?.id)} ${p.privateLinkServiceConnectionState!.status!}`)
+        .toSorted();
+    web([]);
+    endpoint('waits');
+    web(['*']);
+    endpoint('granted');
+    assert.match(String(statuses(held.documents)), /granted Approved,.*waits Pending$/);
+    const { lab } = labOf(held.documents);
+    const fresh = after(new Map(), lab);
+    assert.deepEqual(statuses(fresh), statuses(held.documents));
+    const service = documentOf(fresh, `${G}/privateLinkServices/web`, 'privateLinkServices')!;
+    assert.deepEqual(service.properties.autoApproval, { subscriptions: ['*'] });
   });
 
   interface NicLab {
