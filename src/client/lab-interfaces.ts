@@ -29,13 +29,16 @@ export const plainBackends = (wanted: Documents, asked: ReadonlyMap<string, Entr
   );
 
 /**
- * Puts a configuration into the pools of the file's load balancers that the file says, and into no other of theirs; the
- * configuration itself comes back if it is in the right ones already.
+ * Puts a configuration into the pools of the file's load balancers that the file says, and into no other of theirs, nor of
+ * those that go; the configuration itself comes back if it is in the right ones already.
+ *
+ * @param gone keys of what is deleted
  */
 export function repooler(
   documents: Documents,
+  gone: ReadonlySet<string>,
 ): (there: NicConfiguration, wanted: NicConfiguration | undefined) => NicConfiguration {
-  const balancers = new Set(allOf(documents, 'loadBalancers').map(({ id }) => keyOf(id)));
+  const balancers = new Set([...allOf(documents, 'loadBalancers').map(({ id }) => keyOf(id)), ...gone]);
   return (there, wanted) => {
     const now = there.properties.loadBalancerBackendAddressPools ?? [];
     const own = wanted?.properties.loadBalancerBackendAddressPools ?? [];

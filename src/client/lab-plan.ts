@@ -227,14 +227,14 @@ class Planner {
     return keyOf(wishOf(endpoint.properties as Shapes['privateEndpoints']));
   }
 
-  /** @param gone interfaces that are deleted */
+  /** @param gone keys of what is deleted */
   #interfaces(
     asked: ReadonlyMap<string, Entry>,
     differs: (key: string, entry: Entry) => boolean,
     gone: ReadonlySet<string>,
   ): void {
     const plain = plainBackends(this.#wanted, asked);
-    const repool = repooler(this.#wanted);
+    const repool = repooler(this.#wanted, gone);
     for (const nic of allOf(this.#state, 'networkInterfaces')) {
       const key = keyOf(nic.id);
       if (isSystemInterface(nic) || gone.has(key)) continue;

@@ -428,6 +428,20 @@ describe('culvert apply of a lab file', () => {
     assert.deepEqual(allOf(pruned, 'networkInterfaces'), []);
   });
 
+  it('takes an interface out of the pools of a load balancer that goes, where it prunes', () => {
+    const { held, lab } = withInterface();
+    for (const kept of [lab, { ...lab, networkInterfaces: {}, loadBalancers: { lb: { ...lab.loadBalancers.lb } } }]) {
+      const only = { ...kept, loadBalancers: {} };
+      const state = after(held.documents, only, true);
+      assert.deepEqual(allOf(state, 'loadBalancers'), []);
+      const pools = allOf(state, 'networkInterfaces').map(
+        ({ properties: p }) => p.ipConfigurations[0]?.properties.loadBalancerBackendAddressPools,
+      );
+      assert.deepEqual(pools, kept === lab ? [[]] : []);
+      assert.equal(allOf(after(held.documents, only), 'loadBalancers').length, 1);
+    }
+  });
+
   it('lets an interface that is there serve for a plain address, also where another one is declared beside it', () => {
     const { held, lab } = withInterface();
     const other = { ipConfigurations: [{ name: 'c', subnet: 'net/nat', address: '10.0.1.30' }] };
