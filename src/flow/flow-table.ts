@@ -17,45 +17,46 @@ import { TimerWheel } from './timer-wheel.js';
 /** Integers a record. */
 export const STRIDE = 28;
 
-// Columns in the order of their use: what a client's usual segment touches fills the first 64 octets, a cache line where
-// the record begins at one; a backend's needs those and the next 16.
+// Columns in the order of their use: first what a client's usual segment alone touches, then what both ways do, then what
+// a backend's alone does. Either way that is 17 columns from a multiple of four on, and records begin at a multiple of 16
+// octets: so it lies on two cache lines at most, which its first and last column bring into the cache (`prefetch`).
 
-// The tuple as the consumer knows it: consumer and private endpoint. Addresses are int32.
-export const CONSUMER = 0;
-export const ENDPOINT_ADDRESS = 1;
-/** Consumer's port << 16 | endpoint's port. */
-export const CONSUMER_PORTS = 2;
-/** Consumer network << 8 | protocol. */
-export const CONSUMER_SCOPE = 3;
-// The tuple as the provider knows it: NAT address and backend.
-export const NAT_ADDRESS = 4;
-export const BACKEND = 5;
-/** NAT port << 16 | backend's port. */
-export const PROVIDER_PORTS = 6;
-/** State (low 5 bits), the bits below, and the header's length (high 16 bits). */
-export const STATUS = 7;
-/** Checksum deltas from the consumer's to the provider's form: addresses << 16 | ports. */
-export const DELTAS = 8;
-/** S: the client's initial sequence number + 1. */
-export const START = 9;
-/** Of UDP, which has no S: `Tables.healthGeneration` when the health of the flow's backend was last looked at. */
-export const HEALTH = 9;
-/** Last window fields: client's << 16 | server's. */
-export const WINDOWS = 10;
-/** Milliseconds, modulo 2^32, of the last packet. */
-export const SEEN = 11;
 /** Highest sequence number that the client has sent, in its own numbering, and its highest acknowledgment. */
-export const CLIENT_NEXT = 12;
-export const CLIENT_ACK = 13;
+export const CLIENT_NEXT = 0;
+export const CLIENT_ACK = 1;
 /** Octets of IPv4 packets from the consumer: a double, by the view `counters` at (record * STRIDE + column) / 2. */
-export const OCTETS_OUT = 14;
-/** The same of the server: its sequence number in its own numbering, its acknowledgment in the client's. */
-export const SERVER_NEXT = 16;
+export const OCTETS_OUT = 2;
+// The tuple as the consumer knows it: consumer and private endpoint. Addresses are int32.
+export const CONSUMER = 4;
+export const ENDPOINT_ADDRESS = 5;
+/** Consumer's port << 16 | endpoint's port. */
+export const CONSUMER_PORTS = 6;
+/** Consumer network << 8 | protocol. */
+export const CONSUMER_SCOPE = 7;
+// The tuple as the provider knows it: NAT address and backend.
+export const NAT_ADDRESS = 8;
+export const BACKEND = 9;
+/** NAT port << 16 | backend's port. */
+export const PROVIDER_PORTS = 10;
+/** State (low 5 bits), the bits below, and the header's length (high 16 bits). */
+export const STATUS = 11;
+/** Checksum deltas from the consumer's to the provider's form: addresses << 16 | ports. */
+export const DELTAS = 12;
+/** S: the client's initial sequence number + 1. */
+export const START = 13;
+/** Of UDP, which has no S: `Tables.healthGeneration` when the health of the flow's backend was last looked at. */
+export const HEALTH = 13;
+/** Last window fields: client's << 16 | server's. */
+export const WINDOWS = 14;
+/** Milliseconds, modulo 2^32, of the last packet. */
+export const SEEN = 15;
+/** Index of the private endpoint in the tables. */
+export const ENDPOINT = 16;
+/** As CLIENT_NEXT of the server: its sequence number in its own numbering, its acknowledgment in the client's. */
 export const SERVER_ACK = 17;
 /** Octets of IPv4 packets to the consumer: a double, as OCTETS_OUT. */
 export const OCTETS_BACK = 18;
-/** Index of the private endpoint in the tables. */
-export const ENDPOINT = 20;
+export const SERVER_NEXT = 20;
 /** Index of the port pool that the NAT port goes back to. */
 export const POOL = 21;
 /** Handshake's round trip in ms (at most 65,535) << 16 | SCALE_OFFERED | the server's window scale shift, 0 if none. */
@@ -122,6 +123,8 @@ export class FlowTable {
   count = 0;
   /** After `find`: the packet goes the way the consumer sends. */
   forward = true;
+  /** What prefetching has read of the indexes, kept so that it is read. */
+  slotsRead = 0;
 
   /** @param capacity most flows at a time */
   constructor(capacity: number, seed: number) {
@@ -197,19 +200,22 @@ export class FlowTable {
   }
 
   /**
-   * Reads the slots, then the records, that look-ups by these hashes will most likely need.
-   * @param hashes overwritten
-   * @param back they are of the provider's index
-   * @returns a number that depends on all that was read, so that no compiler leaves it out
+   * Reads the slots, then of the records the cache lines, that look-ups by these hashes and what follows will need.
+   * @param back the packets are backends': the hashes are of the provider's index
+   * @returns a number that depends on all that was read of records, so that no compiler leaves it out
    */
   prefetch(hashes: Int32Array, count: number, back: boolean): number {
     const index = back ? this.byProvider : this.byConsumer;
+    const first = back ? CONSUMER : CLIENT_NEXT;
+    const last = back ? SERVER_NEXT : ENDPOINT;
     const r = this.records;
     let seen = 0;
-    for (let i = 0; i < count; i++) hashes[i] = index.peek(hashes[i]!);
+    for (let i = 0; i < count; i++) seen ^= index.peek(hashes[i]!);
+    this.slotsRead = seen;
+    seen = 0;
     for (let i = 0; i < count; i++) {
-      const f = hashes[i]!;
-      if (f >= 0) seen ^= r[f * STRIDE + CONSUMER]! ^ r[f * STRIDE + OCTETS_BACK]!;
+      const f = index.first(hashes[i]!);
+      if (f >= 0) seen ^= r[f * STRIDE + first]! ^ r[f * STRIDE + last]!;
     }
     return seen;
   }

@@ -38,9 +38,9 @@ export class HashIndex {
     return this.table.byteLength + (this.old?.byteLength ?? 0);
   }
 
-  /** What stands in the slot that a hash names, most likely its value, or -1: for prefetching. */
+  /** What stands in the slot that a hash names: read only for the slot to be in the cache when it is needed. */
   peek(hash: number): number {
-    return this.table[2 * (hash & this.mask) + 1]! - 1;
+    return this.table[2 * (hash & this.mask)]!;
   }
 
   /** Starts a probe. @returns the first value stored under this hash, or -1 */
