@@ -6,19 +6,21 @@
  * - The index knows hashes only. A caller probes with `first` and `next` and compares its own keys.
  * - Deleting shifts later entries of the cluster back, so there are no tombstones and no rebuilds.
  * - Growing never stops the world: at three quarters full a table of twice the size is added, and each insertion moves
- *   a few entries over. While both exist, probes go through the new table first, then the old one. An entry leaves the
- *   old table by ordinary deletion, so both stay valid at every step. Since probing two tables costs twice, `settle` moves
- *   entries while none are inserted.
+ *   a few entries over, from the old table's first slot to its last. While both exist, probes go through the new table
+ *   first, then the old one, where nothing is entered any more: an entry that is moved or removed leaves a mark, not a
+ *   gap, so both stay valid at every step. Since probing two tables costs twice, `settle` moves entries while none are
+ *   inserted.
  */
 const SLOTS_MOVED_PER_INSERT = 16;
 const SLOTS_MOVED_PER_SETTLING = 64;
+/** In the old table, in place of value + 1: the entry is there no more. */
+const GONE = -1;
 
 export class HashIndex {
   private table: Int32Array;
   private mask: number;
   private old: Int32Array | null = null;
   private oldMask = 0;
-  private oldCount = 0;
   private movedTo = 0;
   /** Entries in all. */
   count = 0;
@@ -91,7 +93,7 @@ export class HashIndex {
     for (;;) {
       const v = table[2 * i + 1]!;
       if (v === 0) return -1;
-      if (table[2 * i] === hash) {
+      if (table[2 * i] === hash && v !== GONE) {
         this.at = i;
         return v - 1;
       }
@@ -108,18 +110,20 @@ export class HashIndex {
 
   /** Removes the entry (hash, value), which must be there. */
   remove(hash: number, value: number): void {
-    if (removeFrom(this.table, this.mask, hash, value + 1)) {
-      this.count--;
-    } else if (this.old !== null && removeFrom(this.old, this.oldMask, hash, value + 1)) {
-      this.count--;
-      if (--this.oldCount === 0) this.old = null;
+    let at = slotOf(this.table, this.mask, hash, value + 1);
+    if (at >= 0) {
+      close(this.table, this.mask, at);
+    } else {
+      at = this.old === null ? -1 : slotOf(this.old, this.oldMask, hash, value + 1);
+      if (at < 0) return;
+      this.old![2 * at + 1] = GONE;
     }
+    this.count--;
   }
 
   private grow(): void {
     this.old = this.table;
     this.oldMask = this.mask;
-    this.oldCount = this.count;
     this.movedTo = 0;
     const capacity = (this.mask + 1) * 2;
     this.table = tableOf(capacity);
@@ -134,21 +138,15 @@ export class HashIndex {
 
   private moveSome(slots: number): void {
     const old = this.old!;
-    let i = this.movedTo;
-    // A slot is looked at until it stays free: deleting may shift a later entry into it.
-    for (let n = 0; n < slots && this.oldCount > 0; n++) {
+    const end = Math.min(this.movedTo + slots, this.oldMask + 1);
+    for (let i = this.movedTo; i < end; i++) {
       const v = old[2 * i + 1]!;
-      if (v === 0) {
-        i = (i + 1) & this.oldMask;
-        continue;
-      }
-      const hash = old[2 * i]!;
-      removeAt(old, this.oldMask, i);
-      this.oldCount--;
-      place(this.table, this.mask, hash, v);
+      if (v <= 0) continue;
+      old[2 * i + 1] = GONE;
+      place(this.table, this.mask, old[2 * i]!, v);
     }
-    this.movedTo = i;
-    if (this.oldCount === 0) this.old = null;
+    this.movedTo = end;
+    if (end > this.oldMask) this.old = null;
   }
 }
 
@@ -165,21 +163,17 @@ function place(table: Int32Array, mask: number, hash: number, stored: number): v
   table[2 * i + 1] = stored;
 }
 
-function removeFrom(table: Int32Array, mask: number, hash: number, stored: number): boolean {
-  let i = hash & mask;
-  for (;;) {
+/** @returns the slot of an entry, or -1 */
+function slotOf(table: Int32Array, mask: number, hash: number, stored: number): number {
+  for (let i = hash & mask; ; i = (i + 1) & mask) {
     const v = table[2 * i + 1]!;
-    if (v === 0) return false;
-    if (v === stored && table[2 * i] === hash) {
-      removeAt(table, mask, i);
-      return true;
-    }
-    i = (i + 1) & mask;
+    if (v === 0) return -1;
+    if (v === stored && table[2 * i] === hash) return i;
   }
 }
 
-/** Frees slot `hole` and closes the gap: an entry may move back as far as the slot that its hash names. */
-function removeAt(table: Int32Array, mask: number, slot: number): void {
+/** Frees a slot and closes the gap: an entry may move back as far as the slot that its hash names. */
+function close(table: Int32Array, mask: number, slot: number): void {
   let hole = slot;
   let i = hole;
   for (;;) {
