@@ -37,6 +37,7 @@ export const CaptureReader = { open, fromSource };
 async function read(source: CaptureSource, name: string, region: Region): Promise<CaptureReader> {
   const { slab, from } = region;
   let input = source;
+  let opened: RecordReader | null = null;
   try {
     let filled = await readHead(input, region);
     if (filled === from)
@@ -58,10 +59,11 @@ async function read(source: CaptureSource, name: string, region: Region): Promis
     if (format === null) throw notACapture(slab, from, filled, name);
     const reader =
       format === 'pcap' ? new PcapReader(input, name, region, filled) : new PcapngReader(input, name, region, filled);
+    opened = reader;
     await reader.start();
     return reader;
   } catch (error) {
-    await input.close();
+    await (opened ?? input).close();
     throw error;
   }
 }

@@ -105,6 +105,7 @@ export abstract class RecordReader {
     const room = region.to - region.from;
     this.part = source.size >= 0 && room >= MIN_AHEAD ? room >> 2 : 0;
     this.headroom = room >> 5;
+    if (this.part > 0) this.readAhead(Math.max(this.part, region.to - filled - this.part));
   }
 
   /**
@@ -162,7 +163,7 @@ export abstract class RecordReader {
       this.pos += skipped;
       this.skip -= skipped;
     }
-    if (this.part > 0) this.readAhead();
+    if (this.part > 0) this.readAhead(this.part);
     return true;
   }
 
@@ -182,14 +183,13 @@ export abstract class RecordReader {
     this.pos = this.from;
   }
 
-  /** Begins to read the next part, where there is room that the caller does not look at. */
-  private readAhead(): void {
-    const { part } = this;
+  /** Begins to read the next octets, where there is room that the caller does not look at. */
+  private readAhead(length: number): void {
     const front = this.from + this.headroom;
-    if (this.to - this.filled >= part) this.aheadAt = this.filled;
-    else if (this.pos - front >= part) this.aheadAt = front;
+    if (this.to - this.filled >= length) this.aheadAt = this.filled;
+    else if (this.pos - front >= length) this.aheadAt = front;
     else return;
-    this.ahead = this.read(this.aheadAt, part);
+    this.ahead = this.read(this.aheadAt, length);
   }
 
   /** Brings the rest of the part before and the `count` octets read ahead together. */

@@ -4,7 +4,6 @@
  */
 import * as fs from 'node:fs';
 import type { Readable } from 'node:stream';
-import * as zlib from 'node:zlib';
 import { CulvertError } from '../errors.js';
 
 /** Octets, in order, on demand. */
@@ -49,6 +48,12 @@ function unreadable(name: string, error: unknown): CulvertError {
   return new CulvertError('CAPTURE_UNREADABLE', `${name}: ${why}`, place, { cause: error });
 }
 
+/**
+ * Octets of a regular file that are read at once, where the first are asked for: the threads that read later ones have to be
+ * started first, and there is work until they have.
+ */
+const FIRST_READ = 256 * 1024;
+
 /** Reads a file descriptor from its current position. */
 class DescriptorSource implements CaptureSource {
   octetsRead = 0;
@@ -65,6 +70,7 @@ class DescriptorSource implements CaptureSource {
   }
 
   read(b: Buffer, at: number, length: number): Promise<number> {
+    if (this.octetsRead === 0 && this.size > 0) return this.readFirst(b, at, Math.min(length, FIRST_READ));
     return new Promise((resolve, reject) => {
       fs.read(this.fd, b, at, length, null, (error, count) => {
         if (error !== null) {
@@ -75,6 +81,15 @@ class DescriptorSource implements CaptureSource {
         resolve(count);
       });
     });
+  }
+
+  private readFirst(b: Buffer, at: number, length: number): Promise<number> {
+    try {
+      this.octetsRead = fs.readSync(this.fd, b, at, length, null);
+      return Promise.resolve(this.octetsRead);
+    } catch (error) {
+      return Promise.reject(unreadable(this.name, error));
+    }
   }
 
   close(): Promise<void> {
@@ -146,7 +161,8 @@ const DECOMPRESSED_CHUNK = 128 * 1024;
 export class GunzipSource implements CaptureSource {
   private readonly inner: CaptureSource;
   private readonly name: string;
-  private readonly gunzip = zlib.createGunzip({ chunkSize: DECOMPRESSED_CHUNK });
+  // Loaded here, since most captures are not compressed: it takes a millisecond of a start.
+  private readonly gunzip = process.getBuiltinModule('node:zlib').createGunzip({ chunkSize: DECOMPRESSED_CHUNK });
   private readonly input = Buffer.allocUnsafeSlow(COMPRESSED_CHUNK);
   private head: Buffer | null;
   private output: Buffer = Buffer.alloc(0);
@@ -252,6 +268,16 @@ export class GunzipSource implements CaptureSource {
 
 function openDescriptor(path: string): Promise<number> {
   return new Promise((resolve, reject) => {
+    // Only what may keep an opener waiting, as a FIFO does, is worth a thread.
+    try {
+      if (fs.statSync(path).isFile()) {
+        resolve(fs.openSync(path, 'r'));
+        return;
+      }
+    } catch (error) {
+      reject(unreadable(path, error));
+      return;
+    }
     fs.open(path, 'r', (error, fd) => {
       if (error === null) resolve(fd);
       else reject(unreadable(path, error));

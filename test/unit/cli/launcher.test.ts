@@ -1,6 +1,6 @@
 /** The command's launcher: with its code cache, without it, and with one that is damaged. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -64,5 +64,28 @@ describe('launcher', function () {
     assert.notEqual(after, before);
     writeFileSync(file, after);
     assert.throws(version, /process\.stdout\.no is not a function/);
+  });
+
+  it('starts a replay from a bundle of its own, with a cache of its own', () => {
+    const capture = path.join(repositoryRoot, 'fixtures', 'http', 'in.pcap');
+    // Commander takes its arguments otherwise from `node -e`.
+    const asking = path.join(folder, 'asking.cjs');
+    writeFileSync(
+      asking,
+      `const { script, bundle } = require('./dist/bin/culvert.cjs');
+process.on('exit', () => console.error(JSON.stringify([script.cachedDataRejected, bundle])));`,
+    );
+    const loaded = (...args: string[]): [rejected: unknown, bundle: string] => {
+      const { stderr } = spawnSync(process.execPath, [asking, ...args], { encoding: 'utf8' });
+      const [rejected, bundle] = JSON.parse(stderr) as [unknown, string];
+      return [rejected, path.basename(bundle)];
+    };
+    assert.deepEqual(loaded('replay', capture, '--adopt', '--quiet'), [false, 'replay']);
+    assert.deepEqual(loaded('inspect', capture), [false, 'command']);
+    const file = path.join(bin(), 'replay.cache');
+    const damaged = readFileSync(file);
+    damaged[damaged.length >> 1]! ^= 1;
+    writeFileSync(file, damaged);
+    assert.deepEqual(loaded('replay', capture, '--adopt', '--quiet'), [null, 'replay']);
   });
 });
