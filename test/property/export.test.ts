@@ -224,7 +224,6 @@ const FIXED = [
   'PropertyChangeNotAllowed',
   'ConnectionTransition',
   'ConnectionNotFound',
-  'PrivateIPAddressInUse',
 ];
 
 /** All of it deleted, as by a file that declares nothing. */

@@ -47,6 +47,8 @@ const ownerOfInterface = (nic: ArmDocument<Shapes['networkInterfaces']>): string
 export class AddressIndex {
   /** By network and address; the owner's id. */
   readonly owners = new Map<string, string>();
+  /** Keys of owners of whom a later step says what they have: whoever asks for one of their addresses by name gets it. */
+  readonly moving = new Set<string>();
   /** Addresses of hosts in the gateway's namespaces: taken, but not by a resource. */
   readonly hosts = new Set<string>();
   /** By network and prefix: the first address that may be free; all before it are taken. */
@@ -183,7 +185,7 @@ export class Addresses {
     }
     const place = placeOf(keyOf(id), address);
     const owner = this.#ownerOf(place);
-    if (owner !== undefined) {
+    if (owner !== undefined && !this.#index.moving.has(keyOf(owner))) {
       const { code, message } = addressInUse(address, name, owner);
       throw new Refusal(400, armCode(code), message, holder);
     }

@@ -131,6 +131,12 @@ function changeOf(
   }
 }
 
+/** Of the document that an id is, or is a part of. */
+const wholeKey = (text: string): string => {
+  const id = parseResourceId(text);
+  return id === null ? keyOf(text) : documentKey(id);
+};
+
 /** What all steps together come to, one effect for each resource. @throws Refusal of the first step that cannot be */
 export function runSteps(
   steps: readonly Step[],
@@ -140,7 +146,9 @@ export function runSteps(
   const working = new Map(documents);
   const addresses = new AddressIndex(documents);
   const ids = new Map<string, string>();
+  for (const step of steps) if (step.op === 'put') addresses.moving.add(wholeKey(step.id));
   for (const step of steps) {
+    if (step.op === 'put') addresses.moving.delete(wholeKey(step.id));
     const { id, change } = changeOf(step, working, draw, addresses);
     ids.set(keyOf(id), id);
     addresses.follow(working, change);

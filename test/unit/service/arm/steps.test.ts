@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { applied, connectionOf, connectionType, connectionWith } from '../../../../src/service/arm/documents.js';
+import { allOf, applied, connectionOf, connectionType, connectionWith } from '../../../../src/service/arm/documents.js';
 import type { ArmDocument, Documents } from '../../../../src/service/arm/documents.js';
 import { judge } from '../../../../src/service/arm/judge.js';
 import { runSteps } from '../../../../src/service/arm/steps.js';
@@ -36,6 +36,35 @@ describe('service: several changes as one', () => {
     assert.throws(() => runSteps([nic('a'), nic('b', '10.0.1.4')], documents, new Sequence()), {
       code: 'PrivateIPAddressInUse',
     });
+  });
+
+  it('let resources take over addresses from one another, in whatever order', () => {
+    const { documents } = withNetwork();
+    const { change: first } = runSteps([nic('a', '10.0.1.7'), nic('b', '10.0.1.8')], documents, new Sequence());
+    const state = judge(documents, first).documents;
+    const moved = (...steps: Step[]): string[] => {
+      const after = judge(state, runSteps(steps, state, new Sequence()).change).documents;
+      return allOf(after, 'networkInterfaces').map(
+        ({ name, properties: p }) => `${name} ${p.ipConfigurations[0]!.properties.privateIPAddress!}`,
+      );
+    };
+    assert.deepEqual(moved(nic('a', '10.0.1.8'), nic('b', '10.0.1.7')), ['a 10.0.1.8', 'b 10.0.1.7']);
+    assert.deepEqual(moved(nic('a', '10.0.1.8'), nic('b', '10.0.1.9')), ['a 10.0.1.8', 'b 10.0.1.9']);
+    // Whoever asks for none does not get what another one still has.
+    assert.deepEqual(moved(nic('b', '10.0.1.4'), nic('c'), nic('b', '10.0.1.9')), [
+      'a 10.0.1.7',
+      'b 10.0.1.9',
+      'c 10.0.1.5',
+    ]);
+    assert.deepEqual(moved(nic('c'), nic('d'), nic('e'), nic('f'), nic('a', '10.0.1.20')).at(-1), 'f 10.0.1.9');
+    for (const steps of [
+      [nic('a', '10.0.1.8')],
+      [nic('a', '10.0.1.8'), nic('b', '10.0.1.8')],
+      [nic('a', '10.0.1.8'), nic('b')], // b keeps what it has
+      [nic('b', '10.0.1.9'), nic('a', '10.0.1.9')],
+    ]) {
+      assert.throws(() => moved(...steps), { code: 'PrivateIPAddressInUse' });
+    }
   });
 
   it('look at all documents for their addresses once, not at each step', () => {
