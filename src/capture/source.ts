@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs';
 import type { Readable } from 'node:stream';
+import * as zlib from 'node:zlib';
 import { CulvertError } from '../errors.js';
 
 /** Octets, in order, on demand. */
@@ -161,8 +162,7 @@ const DECOMPRESSED_CHUNK = 128 * 1024;
 export class GunzipSource implements CaptureSource {
   private readonly inner: CaptureSource;
   private readonly name: string;
-  // Loaded here, since most captures are not compressed: it takes a millisecond of a start.
-  private readonly gunzip = process.getBuiltinModule('node:zlib').createGunzip({ chunkSize: DECOMPRESSED_CHUNK });
+  private readonly gunzip = zlib.createGunzip({ chunkSize: DECOMPRESSED_CHUNK });
   private readonly input = Buffer.allocUnsafeSlow(COMPRESSED_CHUNK);
   private head: Buffer | null;
   private output: Buffer = Buffer.alloc(0);
