@@ -11,8 +11,11 @@
 /** Waits shorter than this are not worth the calls. */
 const LEAST_MS = 0.005;
 const FIRST_MS = 0.01;
-/** Between two looks at the clock in a row; the calls in between take a few microseconds. */
-const PREEMPTED_MS = 0.03;
+/**
+ * Between two looks at the clock in a row. The calls in between take a few microseconds, interrupts some tens; a program
+ * that has work of its own keeps the processor for a millisecond or more.
+ */
+const PREEMPTED_MS = 0.2;
 /** No wait after that for so long. */
 const REST_MS = 5;
 

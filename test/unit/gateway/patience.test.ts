@@ -54,7 +54,7 @@ describe('gateway: how long the pump waits for the next packet', () => {
 
   it('ends when the processor was taken away meanwhile, and begins again after a rest', () => {
     for (let i = 0; i < 4; i++) sleep(0.05);
-    assert.equal(patience.goesOn(now, (now += 0.031)), false);
+    assert.equal(patience.goesOn(now, (now += 0.201)), false);
     const taken = now;
     while (now < taken + 4.9) {
       sleep(0.05);
