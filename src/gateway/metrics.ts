@@ -209,6 +209,12 @@ function own(e: Exposition, s: GatewayStatus): void {
   );
   e.counter('culvert_headers_inserted_total', 'TCP streams that got a PROXY header.', [], one(s.headers.inserted));
   e.counter('culvert_headers_resent_total', 'PROXY headers sent again.', [], one(s.headers.resent));
+  e.counter(
+    'culvert_header_acks_absorbed_total',
+    'Acknowledgments of a PROXY header alone, which the client does not get.',
+    [],
+    one(s.headers.acksAbsorbed),
+  );
   e.gauge('culvert_headers_waiting', 'PROXY headers with a timer set.', [], one(s.headers.waiting));
   e.counter('culvert_icmp_errors_total', 'ICMP errors about flows, translated.', [], one(s.icmpErrors));
   e.counter('culvert_fragments_held_total', 'Fragments that waited for their first one.', [], one(s.fragmentsHeld));

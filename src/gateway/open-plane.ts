@@ -10,7 +10,7 @@ import { WorkerPlane } from './workers/worker-plane.js';
 /** @throws CulvertError WORKER_DIED */
 export async function openPlane(lab: LabConfig, machine: Machine): Promise<DataPlane> {
   const { topology, settings, gateway } = lab;
-  const options = optionsOf(settings);
+  const options = { ...optionsOf(settings), absorbHeaderAck: true };
   if (gateway.workers > 1) return WorkerPlane.start(gateway.workers, topology, options, machine);
   const plane: LocalPlane = new LocalPlane(
     new Pump(topology, options, (port) => {

@@ -90,7 +90,12 @@ export interface PlaneReport {
     readonly evicted: FlowEvictions;
   };
   readonly latency: LatencyStatus;
-  readonly headers: { readonly inserted: number; readonly resent: number; readonly waiting: number };
+  readonly headers: {
+    readonly inserted: number;
+    readonly resent: number;
+    readonly waiting: number;
+    readonly acksAbsorbed: number;
+  };
   readonly fragmentsWaiting: number;
   readonly fragmentsHeld: number;
   /** Of the bounded memories, entries that gave way before their time. */
@@ -137,7 +142,12 @@ export function reportPlane(pump: Pump, ports: ReadonlyMap<string, Port>, taps: 
       evicted: { withdrawn: c.flowsWithdrawn, replaced: c.flowsReplaced, refused: c.flowsRefused },
     },
     latency: pump.latency.status,
-    headers: { inserted: c.headersInserted, resent: c.headersResent, waiting: t.core.pending.wheel.count },
+    headers: {
+      inserted: c.headersInserted,
+      resent: c.headersResent,
+      waiting: t.core.pending.wheel.count,
+      acksAbsorbed: c.headerAcksAbsorbed,
+    },
     fragmentsWaiting: pump.fragmentsWaiting,
     fragmentsHeld: pump.fragmentsHeld,
     evictions: { fragments: pump.fragmentsEvicted, refusals: t.core.refusals.evicted },

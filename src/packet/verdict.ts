@@ -1,5 +1,5 @@
 /**
- * What becomes of a packet. The packet path returns numbers: `FORWARD` or `HELD`, or a drop reason as a negative
+ * What becomes of a packet. The packet path returns numbers: `FORWARD`, `HELD` or `ABSORBED`, or a drop reason as a negative
  * number, so that the loop around it neither allocates nor throws.
  */
 
@@ -7,6 +7,8 @@
 export const FORWARD = 0;
 /** A copy of the fragment waits for the first fragment of its datagram. */
 export const HELD = 1;
+/** What the packet says is for the gateway alone. */
+export const ABSORBED = 2;
 
 /**
  * Why a packet was dropped: a stable name for counters, and what it means. The order gives the verdicts:

@@ -27,6 +27,8 @@ export class Counters {
   headersInserted = 0;
   /** Headers sent again, whoever asked for it. */
   headersResent = 0;
+  /** Acknowledgments of a header alone that were not passed on. */
+  headerAcksAbsorbed = 0;
   fragmentsHeld = 0;
   icmpErrors = 0;
   fastOpenStripped = 0;

@@ -41,6 +41,8 @@
  * Nor does damage pass through it: a header is made with a right checksum after numbers of the client's packet, so live a
  * segment whose own checksum is wrong calls for none (tcp.ts).
  *
+ * Live, the backend's bare ACK of the header ends here too (`isHeaderAck`), a packet less for each connection.
+ *
  * Limits: once the backend has acknowledged 3/4 GiB and the client sent 1 GiB, PAST_START replaces the comparison with S,
  * which would flip 2 GiB behind S.
  */
@@ -54,6 +56,9 @@ import { sealTemplate } from '../wire/proxy/index.js';
 import { before, distance } from '../wire/seq.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
+
+/** Octets that a client may send before it hears an ACK: ten segments of 1460 (RFC 6928). */
+const FIRST_FLIGHT = 14_600;
 
 /** Tries by timer after which a backend's RST is believed at once. */
 const RESET_BELIEVED_AT = 3;
@@ -388,6 +393,24 @@ export function acknowledgmentToClient(c: Core, l4: number, f: number): number {
   }
   if (hasSack(b, l4)) delta += sackToClient(b, l4, start, status);
   return delta;
+}
+
+/**
+ * A pure ACK that has just acknowledged the header tells the client nothing: it is our data that it acknowledges, and to a
+ * client that has sent data it would look like a duplicate ACK, the sign of a loss (RFC 5681 section 2). It does tell
+ * a client that the SYN-ACK offered less than it may send at first (RFC 6928), or one that waits for something else.
+ * Called between `acknowledgmentToClient` and `trackServer`.
+ */
+export function isHeaderAck(c: Core, l4: number, at: number): boolean {
+  const { slab: b, r } = c;
+  const status = r[at + F.STATUS]!;
+  const plain = F.STATE_MASK | F.HEADER_ACKED | F.CLIENT_FIN | F.SERVER_FIN;
+  if ((status & plain) !== (F.ESTABLISHED | F.HEADER_ACKED) || hasSack(b, l4)) return false;
+  const start = r[at + F.START]!;
+  if (tcp.acknowledgment(b, l4) !== start || r[at + F.SERVER_ACK] !== start) return false;
+  if (tcp.sequence(b, l4) !== r[at + F.SERVER_NEXT]) return false;
+  const told = r[at + F.WINDOWS]! & 0xffff; // the SYN-ACK's, which is not scaled
+  return told >= FIRST_FLIGHT || told >= tcp.window(b, l4) << (r[at + F.SCALES]! & 0xff);
 }
 
 /** The options may hold SACK blocks; timestamps alone in their usual place, the common case, are told at a glance. */

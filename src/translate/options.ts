@@ -68,6 +68,8 @@ export interface TranslatorOptions {
   readonly share: Share;
   /** Send the header again by timer while the backend has not acknowledged it. */
   readonly headerTimer: boolean;
+  /** A backend's ACK of the header alone ends here: `insertion.isHeaderAck`. Not for a recording, whose packets all count. */
+  readonly absorbHeaderAck: boolean;
 }
 
 export const DEFAULT_OPTIONS: TranslatorOptions = {
@@ -79,4 +81,5 @@ export const DEFAULT_OPTIONS: TranslatorOptions = {
   seed: 1,
   share: WHOLE,
   headerTimer: true,
+  absorbHeaderAck: false,
 };

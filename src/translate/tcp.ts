@@ -5,7 +5,7 @@
 import * as F from '../flow/flow-table.js';
 import { VALUE } from '../flow/set-cache.js';
 import { TO_CONSUMER, TO_PROVIDER } from '../packet/outbox.js';
-import { drop, FORWARD } from '../packet/verdict.js';
+import { ABSORBED, drop, FORWARD } from '../packet/verdict.js';
 import { delta32, pseudoHeader, sum } from '../wire/checksum.js';
 import * as ipv4 from '../wire/ipv4.js';
 import { get16 } from '../wire/octets.js';
@@ -172,10 +172,8 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
   const dataLength = segment - tcp.headerLength(b, l4);
   // What is acknowledged is known without the header.
   const acknowledged = (r[at + F.SERVER_ACK]! + (r[at + F.STATUS]! >>> F.HEADER_SHIFT)) | 0;
-  const tells =
-    (flags & TURNS) !== 0 ||
-    isHeaderOpen(r[at + F.STATUS]!) ||
-    leaps(c, l4, dataLength, r[at + F.SERVER_NEXT]!, acknowledged);
+  const isOpen = isHeaderOpen(r[at + F.STATUS]!);
+  const tells = (flags & TURNS) !== 0 || isOpen || leaps(c, l4, dataLength, r[at + F.SERVER_NEXT]!, acknowledged);
   if (tells && isDamaged(c, ip, l4, end, segment)) return TCP_BAD_CHECKSUM;
   if ((flags & (tcp.RST | tcp.ACK)) === tcp.RST && insertion.doubtsReset(c, at, tcp.sequence(b, l4))) {
     return RESET_IN_DOUBT;
@@ -196,11 +194,17 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
     c.deltaRest += insertion.acknowledgmentToClient(c, l4, f);
     if (tcp.window(b, l4) !== window) c.counters.windowsClamped++;
   }
+  const absorbed =
+    c.options.absorbHeaderAck && isOpen && dataLength === 0 && flags === tcp.ACK && insertion.isHeaderAck(c, l4, at);
   const seen = r[at + F.SEEN]!;
   trackServer(c, f, tcp.sequence(b, l4), dataLength, flags, tcp.acknowledgment(b, l4), tcp.window(b, l4));
   // An answer to the header, which goes again as long as there is one, keeps no flow alive whose client has left.
   if (dataLength === 0 && (flags & TURNS) === 0 && isHeaderOpen(r[at + F.STATUS]!) && !c.recorded)
     r[at + F.SEEN] = seen;
+  if (absorbed) {
+    c.counters.headerAcksAbsorbed++;
+    return ABSORBED;
+  }
   tcpToConsumer(c, ip, l4, at, c.deltaRest);
   return send(c, ip, end, at, TO_CONSUMER);
 }

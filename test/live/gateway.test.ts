@@ -181,6 +181,7 @@ describe('culvert up, with real kernels and servers', function () {
     const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     assert.match(metrics, /^PEBytesIn\{endpoint="blue-web",network="blue",service="web"\} [1-9]/m);
     assert.match(metrics, /^culvert_headers_inserted_total [1-9]/m);
+    assert.match(metrics, /^culvert_header_acks_absorbed_total [1-9]/m, 'real backends acknowledge a header at once');
     assert.equal((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200);
     holding.kill();
   });

@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { TO_PROVIDER } from '../../src/packet/outbox.js';
-import { FORWARD, HELD, type Reason, reasonOf, REASONS } from '../../src/packet/verdict.js';
+import { ABSORBED, FORWARD, HELD, type Reason, reasonOf, REASONS } from '../../src/packet/verdict.js';
 import type { TranslatorOptions } from '../../src/translate/options.js';
 import type { EndpointSpec, LinkSpec, RuleSpec, Topology } from '../../src/translate/topology.js';
 import { Translator } from '../../src/translate/translator.js';
@@ -21,7 +21,7 @@ export interface Sent {
 }
 
 export interface Outcome {
-  /** 'forward', 'held' or the reason of the drop. */
+  /** 'forward', 'held', 'absorbed' or the reason of the drop. */
   readonly verdict: string;
   readonly sent: readonly Sent[];
 }
@@ -87,8 +87,13 @@ class Stand {
       assert.ok(-verdict <= REASONS.length, `verdict ${verdict}`);
       return { verdict: reasonOf(verdict), sent };
     }
-    assert.ok(verdict === FORWARD || verdict === HELD, `verdict ${verdict}`);
-    return { verdict: verdict === HELD ? 'held' : 'forward', sent };
+    const name = new Map([
+      [FORWARD, 'forward'],
+      [HELD, 'held'],
+      [ABSORBED, 'absorbed'],
+    ]).get(verdict);
+    assert.ok(name !== undefined, `verdict ${verdict}`);
+    return { verdict: name, sent };
   }
 
   private collect(sound: boolean): Sent[] {
