@@ -5,7 +5,8 @@
  * Each repetition runs every row on every contender, one at a time, beginning with another contender each time, so that
  * what else the machine does meets all. A ratio is the median of the repetitions' ratios. `--baseline=FILE,FILE` puts
  * other builds of Culvert (their `dist/bin/culvert.cjs`) among the contenders,
- * `--workers=N` Culvert with so many workers, as `workersN`; `--congestion=NAME` sets all ends' congestion control.
+ * `--workers=N` Culvert with so many workers, as `workersN`; `--plain` Culvert without header, as `plain`; `--congestion=NAME`
+ * sets all ends' congestion control. `relay` is no peer but a limit: see relay.c.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -28,12 +29,18 @@ const workers = option('workers', 1);
 /** Loss-based, as the kernel's own default, cubic, which a namespace may not choose everywhere; `machine`: what it has. */
 const congestion = textOption('congestion', 'reno');
 const gateways: Gateway[] = [
-  { name: 'culvert', command: [...nodeOptions, culvert], workers: 1 },
-  ...(workers > 1 ? [{ name: `workers${String(workers)}`, command: [...nodeOptions, culvert], workers }] : []),
+  { name: 'culvert', command: [...nodeOptions, culvert], workers: 1, header: true },
+  ...(workers > 1
+    ? [{ name: `workers${String(workers)}`, command: [...nodeOptions, culvert], workers, header: true }]
+    : []),
+  ...(process.argv.includes('--plain')
+    ? [{ name: 'plain', command: [...nodeOptions, culvert], workers: 1, header: false }]
+    : []),
   ...baselines.map((main, i) => ({
     name: `baseline${i === 0 ? '' : String(i + 1)}`,
     command: [...nodeOptions, main],
     workers: 1,
+    header: true,
   })),
 ];
 const out = textOption('out', '');

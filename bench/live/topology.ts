@@ -5,6 +5,7 @@
  *     10.10.0.5 ─ TUN ────────────── culvert up ────────────── TUN ── 10.200.2.4   nginx, peer.c
  *     10.1.0.5 ── veth ── nftables 10.1.0.9, HAProxy 10.1.0.10, ── veth ── 10.2.0.4
  *                         nginx stream 10.1.0.11 (middle namespace)
+ *     10.90.0.5 ─ TUN ────────────── relay.c ────────────────── TUN ── 10.91.0.9
  *
  * All contenders are up all the time, and a row asks one of them at a time: one that is not asked has nothing to do. The
  * servers are the same for all. nftables gives them no PROXY header, HAProxy and Culvert one of version 2, nginx one of
@@ -47,6 +48,8 @@ export interface Gateway {
   readonly command: readonly string[];
   /** Threads that move packets. */
   readonly workers: number;
+  /** Whether it inserts a header. */
+  readonly header: boolean;
 }
 
 const nftRules = `
@@ -94,7 +97,7 @@ http {
   access_log off;
   keepalive_requests 1000000000;
 ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((each) => `  ${each}_temp_path ${folder}/${each};`).join('\n')}
-  server { listen ${HTTP} backlog=4096; return 200 "ok\\n"; }
+  server { listen ${HTTP} backlog=4096; listen ${HTTP_FRONT} backlog=4096; return 200 "ok\\n"; }
   server { listen ${HTTP_PROXY} proxy_protocol backlog=4096; return 200 "ok\\n"; }
 }
 `;
@@ -111,7 +114,7 @@ stream {
 `;
 
 /** Networks 10.(10+n).0.0/16 and 10.(200+n).0.0/16: clients tell gateways that stand side by side apart. */
-const lab = (client: string, server: string, n: number, workers: number): string => `
+const lab = (client: string, server: string, n: number, { workers, header }: Gateway): string => `
 virtualNetworks:
   consumer${n}:
     addressSpace: [10.${10 + n}.0.0/16]
@@ -132,7 +135,7 @@ loadBalancers:
     frontends: { web: 10.${200 + n}.0.10 }
     backendPools: { web: [10.${200 + n}.2.4] }
     rules:
-      - { name: http, frontend: web, protocol: Tcp, frontendPort: ${HTTP_FRONT}, backendPool: web, backendPort: ${HTTP_PROXY} }
+      - { name: http, frontend: web, protocol: Tcp, frontendPort: ${HTTP_FRONT}, backendPool: web, backendPort: ${header ? HTTP_PROXY : HTTP} }
       - { name: peer, frontend: web, protocol: Tcp, frontendPort: ${PEER}, backendPool: web, backendPort: ${PEER} }
       - { name: datagrams, frontend: web, protocol: Udp, frontendPort: ${PEER}, backendPool: web, backendPort: ${PEER} }
 privateLinkServices:
@@ -140,7 +143,7 @@ privateLinkServices:
     subnet: provider${n}/nat
     ipConfigurations: [10.${200 + n}.1.4]
     loadBalancerFrontend: lb/web
-    enableProxyProtocol: true
+    enableProxyProtocol: ${header}
     visibility: ['*']
     autoApproval: ['*']
 privateEndpoints:
@@ -175,6 +178,7 @@ export class LiveTopology {
   readonly missing: string[] = [];
   readonly spaces = new Namespaces();
   readonly peer: string;
+  private readonly relay: string;
   private readonly congestion: string;
   readonly client: string;
   private readonly server: string;
@@ -186,6 +190,7 @@ export class LiveTopology {
     this.congestion = congestion;
     this.folder = mkdtempSync(path.join(os.tmpdir(), 'culvert-live-'));
     this.peer = path.join(this.folder, 'peer');
+    this.relay = path.join(this.folder, 'relay');
     this.client = this.space();
     this.server = this.space();
     this.middle = this.space();
@@ -217,9 +222,11 @@ export class LiveTopology {
   private async build(gateways: readonly Gateway[]): Promise<void> {
     const source = fileURLToPath(new URL('../../../bench/live/peer.c', import.meta.url));
     execFileSync('cc', ['-O2', '-pthread', '-o', this.peer, source]);
+    execFileSync('cc', ['-O2', '-o', this.relay, source.replace('peer.c', 'relay.c')]);
     this.link();
     await this.startServers(this.server);
     for (const [n, gateway] of gateways.entries()) await this.startGateway(gateway, n);
+    await this.startRelay('relay', 60);
     this.startNftables();
     await this.startHaproxy();
     await this.startNginx();
@@ -281,7 +288,8 @@ export class LiveTopology {
     return running;
   }
 
-  private async startGateway({ name, command, workers }: Gateway, n: number): Promise<void> {
+  private async startGateway(gateway: Gateway, n: number): Promise<void> {
+    const { name, command } = gateway;
     const file = path.join(this.folder, `${name}.yaml`);
     // A namespace takes one gateway's provider network: further ones have servers of their own, which are the same.
     const server = n === 0 ? this.server : this.space();
@@ -289,11 +297,30 @@ export class LiveTopology {
       ip('-n', server, 'link', 'set', 'lo', 'up');
       await this.startServers(server);
     }
-    writeFileSync(file, lab(this.client, server, n, workers));
+    writeFileSync(file, lab(this.client, server, n, gateway));
     const up = [...command, 'up', file, '--json', '--run-dir', this.folder];
-    const gateway = this.run(this.middle, process.execPath, ...up);
-    while (!(await gateway.line()).includes('"msg":"ready"')) continue;
-    this.contenders.push({ name, address: `10.${10 + n}.0.9`, udp: true, pids: [gateway.pid] });
+    const running = this.run(this.middle, process.execPath, ...up);
+    while (!(await running.line()).includes('"msg":"ready"')) continue;
+    this.contenders.push({ name, address: `10.${10 + n}.0.9`, udp: true, pids: [running.pid] });
+  }
+
+  private async startRelay(name: string, waitUs: number): Promise<void> {
+    const devices = [`${name}-client`, `${name}-server`];
+    const relay = this.run(this.middle, this.relay, ...devices, String(waitUs));
+    await relay.line();
+    const ends = [
+      { end: this.client, address: '10.90.0.5/24', route: null },
+      { end: this.server, address: '10.91.0.9/24', route: '10.89.0.0/24' },
+    ];
+    for (const [i, { end, address, route }] of ends.entries()) {
+      const device = devices[i]!;
+      ip('-n', this.middle, 'link', 'set', device, 'netns', end);
+      ip('-n', end, 'link', 'set', device, 'addrgenmode', 'none');
+      ip('-n', end, 'link', 'set', device, 'txqueuelen', '4096', 'up');
+      ip('-n', end, 'address', 'add', address, 'dev', device);
+      if (route !== null) ip('-n', end, 'route', 'add', route, 'dev', device);
+    }
+    this.contenders.push({ name, address: '10.90.0.9', udp: true, pids: [relay.pid] });
   }
 
   private startNftables(): void {
