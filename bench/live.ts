@@ -6,7 +6,7 @@
  * what else the machine does meets all. A ratio is the median of the repetitions' ratios. `--baseline=FILE,FILE` puts
  * other builds of Culvert (their `dist/bin/culvert.cjs`) among the contenders,
  * `--workers=N` Culvert with so many workers, as `workersN`; `--plain` Culvert without header, as `plain`; `--congestion=NAME`
- * sets all ends' congestion control. `relay` is no peer but a limit: see relay.c.
+ * sets all ends' congestion control. `relay` is no peer but a yardstick: see relay.c.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';

@@ -1,7 +1,7 @@
 /** The public API: named re-exports, nothing else. Octet-level parts are in `culvert-net/wire`. */
 export { CulvertError, type ErrorPlace } from './errors.js';
 
-export { FORWARD, HELD, REASONS, reasonOf, type Reason } from './packet/verdict.js';
+export { ABSORBED, FORWARD, HELD, REASONS, reasonOf, type Reason } from './packet/verdict.js';
 export { TO_CONSUMER, TO_PROVIDER, type Outbox } from './packet/outbox.js';
 
 export {

@@ -12,8 +12,8 @@
 const LEAST_MS = 0.005;
 const FIRST_MS = 0.01;
 /**
- * Between two looks at the clock in a row. The calls in between take a few microseconds, interrupts some tens; a program
- * that has work of its own keeps the processor for a millisecond or more.
+ * Between two looks at the clock in a row. The calls in between take a few microseconds, interrupts some tens, a client
+ * or server that runs here in between some more; a program that has work of its own keeps the processor for a millisecond.
  */
 const PREEMPTED_MS = 0.2;
 /** No wait after that for so long. */

@@ -57,7 +57,7 @@ import { before, distance } from '../wire/seq.js';
 import * as tcp from '../wire/tcp.js';
 import type { Core } from './core.js';
 
-/** Octets that a client may send before it hears an ACK: ten segments of 1460 (RFC 6928). */
+/** Octets that a client usually sends at most before it hears an ACK: ten segments of 1460 (RFC 6928). */
 const FIRST_FLIGHT = 14_600;
 
 /** Tries by timer after which a backend's RST is believed at once. */
@@ -396,20 +396,19 @@ export function acknowledgmentToClient(c: Core, l4: number, f: number): number {
 }
 
 /**
- * A pure ACK that has just acknowledged the header tells the client nothing: it is our data that it acknowledges, and to a
- * client that has sent data it would look like a duplicate ACK, the sign of a loss (RFC 5681 section 2). It does tell
- * a client that the SYN-ACK offered less than it may send at first (RFC 6928), or one that waits for something else.
+ * A pure ACK that has just acknowledged the header tells the client nothing, since the octets are ours; and to a client
+ * that has sent data it can look like a duplicate ACK. It does tell a client that the SYN-ACK offered less than a first
+ * flight, or one that waits for the answer to its FIN.
  * Called between `acknowledgmentToClient` and `trackServer`.
  */
 export function isHeaderAck(c: Core, l4: number, at: number): boolean {
   const { slab: b, r } = c;
-  const status = r[at + F.STATUS]!;
-  const plain = F.STATE_MASK | F.HEADER_ACKED | F.CLIENT_FIN | F.SERVER_FIN;
-  if ((status & plain) !== (F.ESTABLISHED | F.HEADER_ACKED) || hasSack(b, l4)) return false;
-  const start = r[at + F.START]!;
-  if (tcp.acknowledgment(b, l4) !== start || r[at + F.SERVER_ACK] !== start) return false;
-  if (tcp.sequence(b, l4) !== r[at + F.SERVER_NEXT]) return false;
-  const told = r[at + F.WINDOWS]! & 0xffff; // the SYN-ACK's, which is not scaled
+  if ((r[at + F.STATUS]! & (F.HEADER_ACKED | F.CLIENT_FIN)) !== F.HEADER_ACKED) return false;
+  // A fragment's data may be in the next one.
+  if (c.fragmented || hasSack(b, l4)) return false;
+  if (tcp.acknowledgment(b, l4) !== r[at + F.START] || tcp.sequence(b, l4) !== r[at + F.SERVER_NEXT]) return false;
+  // The SYN-ACK's, which is not scaled; of a scaled one, after an ACK at S, more is told than this says.
+  const told = r[at + F.WINDOWS]! & 0xffff;
   return told >= FIRST_FLIGHT || told >= tcp.window(b, l4) << (r[at + F.SCALES]! & 0xff);
 }
 

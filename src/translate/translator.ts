@@ -108,7 +108,7 @@ export class Translator {
    * @param network index into the topology's networks
    * @param missing octets behind `end` that were on the wire but are not at hand
    * @param partial the L4 checksum field holds only the pseudo-header sum
-   * @returns FORWARD, HELD, ABSORBED, or a drop verdict, already counted
+   * @returns FORWARD, HELD, or a drop verdict, already counted
    */
   fromConsumer(ip: number, end: number, network: number, missing = 0, partial = false): number {
     const usual = established.fromNetwork(this.core, ip, end, network, missing, false, partial);
@@ -121,7 +121,7 @@ export class Translator {
     return verdict;
   }
 
-  /** Translates a packet that was seen on the provider's side; arguments as of `fromConsumer`. */
+  /** Translates a packet that was seen on the provider's side; as `fromConsumer`, and may return ABSORBED. */
   fromProvider(ip: number, end: number, missing = 0, partial = false): number {
     if (established.fromBackend(this.core, ip, end, missing, partial) !== established.NOT_USUAL) return FORWARD;
     const verdict = this.providerPacket(ip, end, missing, partial);

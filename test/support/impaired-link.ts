@@ -87,7 +87,10 @@ export class ImpairedLink {
         endpoints: [endpoint({ address: address(ENDPOINT), linkId: LINK_ID })],
       }),
     );
-    this.pumps = workers === 1 ? [new Pump(lab, { maxFlows: 4096 }, () => undefined)] : sharingPumps(lab, workers);
+    this.pumps =
+      workers === 1
+        ? [new Pump(lab, { maxFlows: 4096, absorbHeaderAck: true }, () => undefined)]
+        : sharingPumps(lab, workers);
     this.pumps.forEach((pump, i) => {
       pump.add(this.consumers[i]!, 0, new Int32Array(0), 0);
       pump.add(this.providers[i]!, -1, Int32Array.of(address(NAT)), 1);
@@ -196,7 +199,12 @@ function sharingPumps(lab: Topology, workers: number): SharingPump[] {
   };
   const pumps: SharingPump[] = Array.from({ length: workers }, (_, index) => {
     const share = { index, of: workers };
-    return new SharingPump(lab, { maxFlows: 4096, share }, () => undefined, { index, workers, memory, wake });
+    return new SharingPump(lab, { maxFlows: 4096, share, absorbHeaderAck: true }, () => undefined, {
+      index,
+      workers,
+      memory,
+      wake,
+    });
   });
   return pumps;
 }

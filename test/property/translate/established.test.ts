@@ -84,6 +84,7 @@ class Side {
       maxFlows: 64,
       midstream: translateMidstream ? 'translate' : 'drop',
       headerTimer: true,
+      absorbHeaderAck: !translateMidstream,
     });
     this.t.core.shortcut = shortcut;
     this.t.start(0);

@@ -52,6 +52,14 @@ describe('gateway: how long the pump waits for the next packet', () => {
     assert.equal(patience.goesOn(now, now + 0.02), true);
   });
 
+  it('is no longer than it was, and needs no rest, after an interrupt', () => {
+    for (let i = 0; i < 4; i++) sleep(0.05);
+    assert.equal(patience.goesOn(now, (now += 0.05)), true);
+    assert.equal(patience.goesOn(now - 0.05, (now += 0.1)), false);
+    sleep(0.05);
+    assert.equal(patience.waitMs, MOST);
+  });
+
   it('ends when the processor was taken away meanwhile, and begins again after a rest', () => {
     for (let i = 0; i < 4; i++) sleep(0.05);
     assert.equal(patience.goesOn(now, (now += 0.201)), false);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Bench, link } from '../../support/bench.js';
 import { segment } from '../../support/dissect.js';
-import { ACK, FIN } from '../../support/packets.js';
+import { ACK, FIN, fragments } from '../../support/packets.js';
 import { type At, only, Stream } from '../../support/stream.js';
 
 const ECE = 0x40;
@@ -81,6 +81,16 @@ describe('a backend’s acknowledgment of the header alone', () => {
     assert.ok(!absorbed(open(6435), { window: 50 }));
     const s = open(36);
     assert.equal(segment(only(s.reply({ acked: 36, window: 10 })).octets).window, 10);
+  });
+
+  it('goes to the client where its data is in the next fragment', () => {
+    const s = live().open();
+    const options = Buffer.from([1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+    const parts = fragments(s.backendPacket({ acked: 36, options, payload: '220 hello' }), 20 + 32);
+    assert.deepEqual(
+      parts.map((part) => s.bench.backend(part).verdict),
+      ['forward', 'forward'],
+    );
   });
 
   it('goes to the client after a closing client’s FIN', () => {
