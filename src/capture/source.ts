@@ -53,7 +53,7 @@ function unreadable(name: string, error: unknown): CulvertError {
  * Octets of a regular file that are read at once, where the first are asked for: the threads that read later ones have to be
  * started first, and there is work until they have.
  */
-const FIRST_READ = 256 * 1024;
+const FIRST_READ = 1024 * 1024;
 
 /** Reads a file descriptor from its current position. */
 class DescriptorSource implements CaptureSource {

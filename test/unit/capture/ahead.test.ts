@@ -83,6 +83,37 @@ describe('reading ahead', () => {
     );
   });
 
+  it('goes on behind what is read at once on opening, in a region that holds more than that', async () => {
+    const MIB = 1024 * 1024;
+    const run = fc.record({
+      // Of 16 to 60,000 octets each, up to 9 MiB: several times around the smaller regions.
+      lengths: fc.array(fc.integer({ min: 16, max: 60_000 }), { minLength: 1, maxLength: 300, size: 'max' }),
+      from: fc.constantFrom(0, 4096),
+      room: fc.constantFrom(MIB + 1, MIB + MIB / 4, MIB + MIB / 2, 3 * MIB, 8 * MIB),
+      every: fc.constantFrom(0, 1, 7),
+      cut: fc.constantFrom(0, 1),
+    });
+    await fc.assert(
+      fc.asyncProperty(run, async ({ lengths, from, room, every, cut }) => {
+        write(lengths, cut);
+        const r = await read(from, from + room, (n) => every > 0 && n % every === 0);
+        assert.equal(r.frame, lengths.length - cut);
+        if (every === 0) assert.equal(r.warning?.code, cut === 0 ? undefined : 'CAPTURE_TRUNCATED');
+      }),
+      { numRuns: 40 },
+    );
+  }).timeout(30_000);
+
+  it('begins the next read on opening already', async () => {
+    write(Array.from({ length: 3000 }, () => 1000));
+    const r = await CaptureReader.open(file, { slab: Buffer.alloc(8 << 20) });
+    const first = r.octetsRead;
+    assert.ok(first < r.size, 'the first read was not all');
+    for (const end = Date.now() + 1500; r.octetsRead === first && Date.now() < end;) await sleep(1);
+    assert.equal(r.octetsRead, r.size);
+    await r.close();
+  });
+
   it('tells where a truncated file ends, as it does without', async () => {
     const lengths = Array.from({ length: 900 }, (_, i) => 700 + (i % 50));
     for (const cut of [1, 500, 720]) {
