@@ -4,7 +4,7 @@
   'targets': [
     {
       'target_name': 'culvert_tun',
-      'sources': ['src/device/tun/native/addon.c', 'src/device/tun/native/queue.c'],
+      'sources': ['src/device/tun/native/addon.c', 'src/device/tun/native/queue.c', 'src/device/tun/native/coalesce.c'],
       'defines': ['NAPI_VERSION=8', '_GNU_SOURCE'],
       'cflags': ['-std=c11', '-Wall', '-Wextra', '-Werror=implicit-function-declaration', '-fvisibility=hidden'],
       'conditions': [

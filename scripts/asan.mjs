@@ -11,7 +11,7 @@ import process from 'node:process';
 import { environment, root, run, say, tool } from './run.mjs';
 
 const TIMEOUT_MS = 5 * 60_000;
-const TESTS = ['dist/test/live/tun.test.js'];
+const TESTS = ['dist/test/live/tun.test.js', 'dist/test/live/coalesce.test.js'];
 const OURS = /culvert_tun|device\/tun\/native/;
 // The programs that the tests start are to run without the sanitizers, and at their ordinary speed. For the same reason
 // mocha is started without its door, which starts a second process.

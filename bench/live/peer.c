@@ -4,6 +4,7 @@
  *   peer server PORT                               TCP and UDP; prints "ready"
  *   peer send ADDRESS PORT STREAMS SECONDS         prints octets a second, as the server received them
  *   peer receive ADDRESS PORT STREAMS SECONDS      prints octets a second, as they came here
+ *   peer messages ADDRESS PORT OCTETS SECONDS      prints messages a second on one stream, as the server received them
  *   peer pingpong ADDRESS PORT OCTETS SECONDS      prints round trips, and their p50, p99 and p99.9 in nanoseconds
  *   peer udp ADDRESS PORT OCTETS SECONDS           prints datagrams a second, as the server received them, and sent
  *
@@ -163,6 +164,8 @@ static void server(int port) {
 
 static struct sockaddr_in target;
 static double seconds;
+/* Octets of each send. */
+static size_t message = CHUNK;
 
 static int connected(int kind) {
   const int fd = socket(AF_INET, kind, 0);
@@ -182,7 +185,7 @@ static void *send_stream(void *unused) {
   uint64_t octets = 0;
   if (!write_all(fd, "S", 1)) fail("send");
   for (const int64_t end = deadline(); now_ns() < end;)
-    if (!write_all(fd, chunk, CHUNK)) fail("send");
+    if (!write_all(fd, chunk, message)) fail("send");
   shutdown(fd, SHUT_WR);
   if (!read_all(fd, &octets, sizeof octets)) fail("the server's count");
   close(fd);
@@ -206,7 +209,8 @@ static void *receive_stream(void *unused) {
   return (void *)(uintptr_t)octets;
 }
 
-static void bulk(void *(*stream)(void *), int streams) {
+/* Octets a second. */
+static double bulk(void *(*stream)(void *), int streams) {
   pthread_t threads[MAX_STREAMS];
   uint64_t octets = 0;
   const int64_t from = now_ns();
@@ -217,7 +221,12 @@ static void bulk(void *(*stream)(void *), int streams) {
     pthread_join(threads[i], &count);
     octets += (uint64_t)(uintptr_t)count;
   }
-  printf("%.0f\n", (double)octets * 1e9 / (double)(now_ns() - from));
+  return (double)octets * 1e9 / (double)(now_ns() - from);
+}
+
+static void messages(size_t octets) {
+  message = octets;
+  printf("%.0f\n", bulk(send_stream, 1) / (double)octets);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -273,16 +282,17 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   if (argc == 3 && strcmp(argv[1], "server") == 0) server(atoi(argv[2]));
   if (argc != 6) {
-    fputs("peer: server PORT | send|receive|pingpong|udp ADDRESS PORT N SECONDS\n", stderr);
+    fputs("peer: server PORT | send|receive|messages|pingpong|udp ADDRESS PORT N SECONDS\n", stderr);
     return 2;
   }
   target = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[3]))};
   inet_pton(AF_INET, argv[2], &target.sin_addr);
   const int n = atoi(argv[4]);
   seconds = atof(argv[5]);
-  if (n < 1 || (argv[1][0] != 'u' && argv[1][0] != 'p' && n > MAX_STREAMS)) return 2;
-  if (strcmp(argv[1], "send") == 0) bulk(send_stream, n);
-  else if (strcmp(argv[1], "receive") == 0) bulk(receive_stream, n);
+  if (n < 1) return 2;
+  if (strcmp(argv[1], "send") == 0 && n <= MAX_STREAMS) printf("%.0f\n", bulk(send_stream, n));
+  else if (strcmp(argv[1], "receive") == 0 && n <= MAX_STREAMS) printf("%.0f\n", bulk(receive_stream, n));
+  else if (strcmp(argv[1], "messages") == 0 && n <= CHUNK) messages((size_t)n);
   else if (strcmp(argv[1], "pingpong") == 0) pingpong((size_t)n);
   else if (strcmp(argv[1], "udp") == 0 && n <= 65507) udp((size_t)n);
   else return 2;

@@ -1,13 +1,13 @@
-/* A bare relay between two TUN devices, a yardstick for what the devices themselves cost: one thread reads a packet, writes other
- * addresses over the old ones, and writes it into the other device. What it loses against nftables is system calls, one
- * copy out and one in, and wake-ups, which any program over TUN has, in whatever language. As root:
+/* A bare relay between two TUN devices, a yardstick for what the devices themselves cost: one thread reads a packet,
+ * writes other addresses over the old ones, and writes it into the other device. What it loses against nftables is
+ * system calls, one copy out and one in, and wake-ups, which any program over TUN has, in whatever language. As root:
  *
  *   relay DEVICE DEVICE WAIT_US     prints "ready" once both are there
  *
  * WAIT_US: how long it goes on asking after a single packet before it sleeps; 0: it sleeps at once.
  *
- * 10.90.0.5 -> 10.90.0.9 becomes 10.89.0.5 -> 10.91.0.9, and the other way round. Both pairs have the same sum, so that no
- * checksum changes. Every failure but that of an interface that is down ends the program. */
+ * 10.90.0.5 -> 10.90.0.9 becomes 10.89.0.5 -> 10.91.0.9, and the other way round. Both pairs have the same sum, so that
+ * no checksum changes. Every failure but that of an interface that is down ends the program. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

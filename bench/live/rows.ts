@@ -71,6 +71,15 @@ export const ROWS: readonly Row[] = [
     },
   },
   {
+    name: 'messages',
+    metrics: [{ name: 'messages', unit: '/s' }],
+    cpu: { name: 'messages: CPU', unit: 'µs each', less: true },
+    run: async (topology, contender, seconds) => {
+      const [rate] = await peer(topology, contender, 'messages', 200, seconds);
+      return { values: [rate!], work: (rate! * seconds) / 1e6 };
+    },
+  },
+  {
     name: 'connections',
     metrics: [{ name: 'connections', unit: '/s', targets: { nftables: 1.2, haproxy: 1.5 } }],
     cpu: { name: 'connections: CPU', unit: 'µs each', less: true },

@@ -7,6 +7,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "coalesce.h"
+
+/* Kernel headers before 6.2 do not have it. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#endif
+
 static void count(struct queue *q, enum counter which, double by) { q->counters[which] += by; }
 
 int queue_open(struct queue *q, const char *name, bool vnet, bool multi, bool exclusive, const char **step) {
@@ -41,13 +48,20 @@ int queue_open(struct queue *q, const char *name, bool vnet, bool multi, bool ex
   }
   q->fd = fd;
   q->vnet = vnet;
+  q->tso = q->uso = false;
   q->gone = false;
   memcpy(q->name, request.ifr_name, IFNAMSIZ);
   q->name[IFNAMSIZ - 1] = '\0';
   return 0;
 }
 
-int queue_offload(struct queue *q, unsigned flags) { return ioctl(q->fd, TUNSETOFFLOAD, (unsigned long)flags) == 0 ? 0 : -errno; }
+int queue_offload(struct queue *q, unsigned flags) {
+  if (ioctl(q->fd, TUNSETOFFLOAD, (unsigned long)flags) != 0) return -errno;
+  /* A kernel that gives super-packets of a kind takes them too. */
+  q->tso = q->vnet && (flags & TUN_F_TSO4) != 0;
+  q->uso = q->vnet && (flags & TUN_F_USO4) != 0;
+  return 0;
+}
 
 /* The kernel cuts a packet that is longer than the buffer without a word; only the packet's own length tells.
  * A total length of 0 (BIG TCP) cannot be told from a cut, and is let pass. */
@@ -109,21 +123,36 @@ int queue_write(struct queue *q, int from, int count_) {
   int i = from;
   int sent = 0;
   double octets = 0;
-  while (i < count_) {
+  /* Bit k: the packet k entries on has gone with one before it. */
+  uint64_t gone = 0;
+  struct together together;
+  for (; i < count_; i++, gone >>= 1) {
+    if ((gone & 1) != 0) continue;
     const int64_t at = w->offsets[i];
     const int64_t length = w->lengths[i];
     if (at < VNET_HEADER || length <= 0 || (uint64_t)at + (uint64_t)length > w->slab_length) {
       count(q, WRITE_ERRORS, 1);
-      i++;
       continue;
     }
-    if (write(q->fd, w->slab + at - header, (size_t)length + header) >= 0) {
+    if (q->tso || q->uso) {
+      coalesce(w, i, count_, q->tso, q->uso, &together);
+      if (together.packets > 1 && writev(q->fd, together.parts, 1 + together.packets) >= 0) {
+        sent += together.packets;
+        gone |= together.members;
+        for (int k = 0; k < MAX_BURST; k++)
+          if ((together.members >> k & 1) != 0) octets += (double)w->lengths[i + k];
+        continue;
+      }
+      /* What the kernel refuses together may be right one by one, and each is counted. */
+    }
+    ssize_t written;
+    do written = write(q->fd, w->slab + at - header, (size_t)length + header);
+    while (written < 0 && errno == EINTR);
+    if (written >= 0) {
       sent++;
       octets += (double)length;
-      i++;
       continue;
     }
-    if (errno == EINTR) continue;
     if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) {
       count(q, FULL, 1);
       break;
@@ -134,7 +163,6 @@ int queue_write(struct queue *q, int from, int count_) {
     }
     /* EINVAL: malformed. EIO: the interface is down, as a router would find it; it may come up again. */
     count(q, WRITE_ERRORS, 1);
-    i++;
   }
   count(q, WRITTEN_PACKETS, sent);
   count(q, WRITTEN_OCTETS, octets);

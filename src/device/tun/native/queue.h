@@ -44,6 +44,9 @@ struct queue {
   int fd;
   /* IFF_VNET_HDR: the kernel gives and takes a virtio-net header. */
   bool vnet;
+  /* It takes super-packets of TCP, and of UDP. */
+  bool tso;
+  bool uso;
   /* The interface was removed; only closing is left. */
   bool gone;
   char name[IFNAMSIZ];
@@ -63,7 +66,7 @@ int queue_offload(struct queue *q, unsigned flags);
 /* Fills up to `max` slots of q->rx. Returns packets read, QUEUE_GONE or QUEUE_BAD_SLOT. */
 int queue_read(struct queue *q, int max);
 
-/* Sends the packets [from, count) of q->tx. Returns how many were dealt with (sent, or refused by the kernel and
+/* Sends the packets [from, count) of q->tx, those of one flow together (coalesce.h). Returns how many were dealt with (sent, or refused by the kernel and
  * counted), or QUEUE_GONE. */
 int queue_write(struct queue *q, int from, int count);
 
