@@ -10,7 +10,17 @@ import { Slots } from '../support/device-swap.js';
 import { faults, segment } from '../support/dissect.js';
 import { needsTunDevice } from '../support/machine.js';
 import { Namespaces } from '../support/namespaces.js';
-import { ACK, FIN, PSH, pseudoSum, tcpPacket, type TcpFields, udpPacket, type UdpFields } from '../support/packets.js';
+import {
+  ACK,
+  FIN,
+  onesSum,
+  PSH,
+  pseudoSum,
+  tcpPacket,
+  type TcpFields,
+  udpPacket,
+  type UdpFields,
+} from '../support/packets.js';
 import { Random } from '../support/random.js';
 
 const FROM = '10.210.1.9';
@@ -163,6 +173,19 @@ describe('packets of a burst that go into the kernel together', function () {
       got.map((packet) => segment(packet).flags),
       [ACK, ACK | PSH],
     );
+  });
+
+  it('do not overtake a later fragment, which may be of any flow', () => {
+    const fragment = udp({ dport: 99 });
+    fragment.writeUInt16BE(0x2001, 6); // more of it follows
+    fragment.writeUInt16BE(0, 10);
+    fragment.writeUInt16BE(0xffff - onesSum(fragment.subarray(0, 20)), 10);
+    for (const i of [0, 2]) put(slots, i, udp());
+    put(slots, 1, fragment, false);
+    const before = received();
+    assert.equal(slots.write(input, 0, 3), 3);
+    assert.equal(received() - before, 3);
+    new Slots().read(output);
   });
 
   it('do not overtake one whose IPv4 header has options', () => {

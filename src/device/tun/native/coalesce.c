@@ -3,8 +3,10 @@
  *
  * - Payloads of one size, a smaller one last, make a super-packet, by whose size of segments the kernel cuts it up
  *   again where it has to: a socket without UDP_GRO gets datagrams as they were.
- * - A small TCP segment and a larger one behind it make one segment, within what every path and receiver takes (576
- *   octets: RFC 791, RFC 9293 section 3.7.1). Mostly these are the PROXY header and the client's first data.
+ * - A small TCP segment and a larger one behind it make one segment of at most 576 octets, which is what a host takes
+ *   that has named no MSS (RFC 9293 section 3.7.1). Mostly these are the PROXY header and the client's first data.
+ *   Where a receiver or a path beyond this host takes less, the segment may be lost; then both go again, and at the
+ *   latest when the header's timer sends it, apart.
  *
  * Rules of the receiving host that look into packets, or count them, see one in place of several.
  *
@@ -91,9 +93,9 @@ static bool is_sound(const uint8_t *p, size_t length) {
   return p[-VNET_HEADER] == 0 && is_tcp && length <= JOINED_OCTETS && sum_of_tcp(p, length) == 0xffff;
 }
 
-/* Neither says anything of the other's flow. A packet with options may be of any. */
+/* Neither says anything of the other's flow. A packet with options, or a later fragment, may be of any. */
 static bool are_strangers(const uint8_t *a, const uint8_t *b, size_t length) {
-  if (length < IP + UDP || b[0] != 0x45) return false;
+  if (length < IP + UDP || b[0] != 0x45 || (get16(b + 6) & 0x1fff) != 0) return false;
   return memcmp(a + IP, b + IP, 4) != 0 || memcmp(a + 12, b + 12, 8) != 0 || a[9] != b[9];
 }
 

@@ -49,6 +49,7 @@ int queue_open(struct queue *q, const char *name, bool vnet, bool multi, bool ex
   q->fd = fd;
   q->vnet = vnet;
   q->tso = q->uso = false;
+  q->ahead = 0;
   q->gone = false;
   memcpy(q->name, request.ifr_name, IFNAMSIZ);
   q->name[IFNAMSIZ - 1] = '\0';
@@ -124,7 +125,7 @@ int queue_write(struct queue *q, int from, int count_) {
   int sent = 0;
   double octets = 0;
   /* Bit k: the packet k entries on has gone with one before it. */
-  uint64_t gone = 0;
+  uint64_t gone = from > 0 ? q->ahead : 0;
   struct together together;
   for (; i < count_; i++, gone >>= 1) {
     if ((gone & 1) != 0) continue;
@@ -164,6 +165,7 @@ int queue_write(struct queue *q, int from, int count_) {
     /* EINVAL: malformed. EIO: the interface is down, as a router would find it; it may come up again. */
     count(q, WRITE_ERRORS, 1);
   }
+  q->ahead = i < count_ ? gone : 0;
   count(q, WRITTEN_PACKETS, sent);
   count(q, WRITTEN_OCTETS, octets);
   if (i == from && q->gone) return QUEUE_GONE;

@@ -53,6 +53,8 @@ struct queue {
   struct window rx;
   struct window tx;
   double *counters;
+  /* Writing ended early: bit k says that the packet k entries on from there has gone already, with one before it. */
+  uint64_t ahead;
 };
 
 /* Opens a queue of the interface `name` (empty: the kernel chooses), which is made if it is not there; with `exclusive`
@@ -66,8 +68,9 @@ int queue_offload(struct queue *q, unsigned flags);
 /* Fills up to `max` slots of q->rx. Returns packets read, QUEUE_GONE or QUEUE_BAD_SLOT. */
 int queue_read(struct queue *q, int max);
 
-/* Sends the packets [from, count) of q->tx, those of one flow together (coalesce.h). Returns how many were dealt with (sent, or refused by the kernel and
- * counted), or QUEUE_GONE. */
+/* Sends the packets [from, count) of q->tx, those of one flow together (coalesce.h). Returns how many were dealt with
+ * (sent, or refused by the kernel and counted), or QUEUE_GONE. A `from` above 0 goes on with the same burst, where the
+ * call before ended. */
 int queue_write(struct queue *q, int from, int count);
 
 void queue_close(struct queue *q);
