@@ -8,8 +8,8 @@
  *   npm run soak -- --workers 2                   with the flows shared by so many pumps
  *   npm run soak -- --list                        the rows
  *
- * Each of the two lines, consumer's and provider's, loses 2.5 % of what passes it in either direction, repeats 2.5 %,
- * reorders 10 % and turns a bit in 0.25 %: between the two ends 5 %, 5 %, 20 % and 0.5 %. Exit code 1 when anything is
+ * Each of the two lines, consumer's and provider's, loses 2.5 % of what passes it in either direction, repeats 2.5 % and
+ * reorders 10 %; on the way in, it turns a bit in 0.5 % (impaired-link.ts says why): between the two ends 5 %, 5 %, 20 % and 0.5 %. Exit code 1 when anything is
  * wrong, or a row takes longer than five minutes.
  */
 import { parseArgs } from 'node:util';

@@ -68,12 +68,15 @@ export class ImpairedLink {
       const reds = open({ netns: this.red, addresses: [`${CLIENT}/24`] });
       const blues = open({ netns: this.blue, addresses: [`${BACKEND}/24`], routes: ['10.200.0.0/16'] });
       this.taps = blues.map((blue) => new HeaderTap(blue, AZURE_HEADER));
-      const roomy = { limit: 20_000, ...impairment };
+      // Bits are turned on the way in alone, twice as often: two turned bits, one on each line, can leave a 16-bit sum as it
+      // was, and no TCP would notice.
+      const read = { limit: 20_000, ...impairment, corrupt: 2 * (impairment.corrupt ?? 0) };
+      const roomy = { ...read, corrupt: 0 };
       const lose = this.loser(options.headersLost ?? 0);
-      this.consumers = reds.map((red, i) => new ImpairedDevice(red, { seed: seed + 2 * i, read: roomy, write: roomy }));
+      this.consumers = reds.map((red, i) => new ImpairedDevice(red, { seed: seed + 2 * i, read, write: roomy }));
       this.providers = this.taps.map((tap, i) => {
         const write = { ...roomy, lose };
-        return new ImpairedDevice(tap, { seed: seed + 1 + 2 * i, read: roomy, write });
+        return new ImpairedDevice(tap, { seed: seed + 1 + 2 * i, read, write });
       });
     } catch (error) {
       for (const device of taken) device.close();
