@@ -12,6 +12,8 @@ void start([
     registerReplayWith(program, () => Promise.resolve(replay));
   },
 ]).then(() => {
-  // Nothing is left to do but to give memory back piece by piece, unless what reads our output is slow.
-  if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
+  const { stdout, stderr } = process;
+  // Nothing is left to do but to give memory back piece by piece, unless what reads our output is slow, or could not be
+  // written to: a file's stream knows that before it says so.
+  if (stdout.writableLength === 0 && stderr.writableLength === 0 && stdout.errored === null) process.exit();
 });

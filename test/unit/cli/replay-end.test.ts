@@ -1,12 +1,14 @@
 /** How `culvert replay` ends: what it has to say is out before it does, also where its reader is slow. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CaptureWriter } from '../../../src/capture/index.js';
 import { LINK_RAW } from '../../../src/wire/link.js';
-import { start } from '../../cli/command.js';
+import { commandFile, start } from '../../cli/command.js';
+import { repositoryRoot } from '../../support/machine.js';
 import { udpPacket } from '../../support/packets.js';
 
 const SERVERS = 2000;
@@ -41,5 +43,17 @@ describe('culvert replay: the end', () => {
     assert.ok(stdout.length > 2 * PIPE, `a report of ${String(stdout.length)} octets proves nothing`);
     const report = JSON.parse(stdout.toString('utf8')) as { services: unknown[] };
     assert.equal(report.services.length, SERVERS);
+  }).timeout(20_000);
+
+  it('says that a report could not be written, to a full disk for example', () => {
+    const full = openSync('/dev/full', 'w');
+    const input = path.join(repositoryRoot, 'fixtures', 'loss-reorder', 'in.pcap');
+    const { status, stderr } = spawnSync(process.execPath, [commandFile, 'replay', input, '--adopt', '--json'], {
+      stdio: ['ignore', full, 'pipe'],
+      encoding: 'utf8',
+    });
+    closeSync(full);
+    assert.match(stderr, /CAPTURE_WRITE_FAILED: standard output: .*ENOSPC/);
+    assert.equal(status, 6);
   }).timeout(20_000);
 });
