@@ -1,6 +1,7 @@
 /* A bare relay between two TUN devices, a yardstick for what the devices themselves cost: one thread reads a packet,
  * writes other addresses over the old ones, and writes it into the other device. What it loses against nftables is
- * system calls, one copy out and one in, and wake-ups, which any program over TUN has, in whatever language. As root:
+ * system calls, one copy out and one in, and wake-ups, which any program has that moves packet by packet with one
+ * thread, in whatever language. As root:
  *
  *   relay DEVICE DEVICE WAIT_US     prints "ready" once both are there
  *
