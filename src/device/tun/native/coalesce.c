@@ -55,14 +55,6 @@ static unsigned sum16(const uint8_t *at, size_t octets, unsigned sum) {
   return sum;
 }
 
-/* The packet of an entry, or NULL where it does not lie in the slab. */
-static const uint8_t *packet_of(const struct window *w, int i) {
-  const int64_t at = w->offsets[i];
-  const int64_t length = w->lengths[i];
-  if (at < VNET_HEADER || length <= 0 || (uint64_t)at + (uint64_t)length > w->slab_length) return NULL;
-  return w->slab + at;
-}
-
 /* The sum over a TCP segment and its pseudo header; 0xffff where the checksum is right. */
 static unsigned sum_of_tcp(const uint8_t *p, size_t length) {
   unsigned sum = sum16(p + IP, (length - IP) & ~(size_t)1, PROTOCOL_TCP + (unsigned)(length - IP));
@@ -142,7 +134,7 @@ void coalesce(const struct window *w, int from, int to, bool tcp, bool udp, stru
   together->packets = 1;
   together->members = 1;
   if (from + 1 >= to) return;
-  const uint8_t *first = packet_of(w, from);
+  const uint8_t *first = window_packet(w, from);
   if (first == NULL) return;
   const size_t headers = headers_of(first, (size_t)w->lengths[from], tcp, udp);
   if (headers == 0) return;
@@ -155,7 +147,7 @@ void coalesce(const struct window *w, int from, int to, bool tcp, bool udp, stru
   bool joined = false;
   if (to > from + MAX_BURST) to = from + MAX_BURST;
   for (int i = from + 1; i < to && last == size; i++) {
-    const uint8_t *next = packet_of(w, i);
+    const uint8_t *next = window_packet(w, i);
     const size_t length = (size_t)w->lengths[i];
     if (next == NULL) break;
     if (are_strangers(first, next, length)) continue;
@@ -175,6 +167,7 @@ void coalesce(const struct window *w, int from, int to, bool tcp, bool udp, stru
     joined = joins;
   }
   if (together->packets == 1) return;
+  together->octets = headers * (size_t)together->packets + octets;
   together->parts[0] = (struct iovec){together->head, VNET_HEADER + headers};
   together->parts[1] = (struct iovec){(void *)(first + headers), size};
   head_of(together, first, headers, octets, joined ? 0 : (unsigned)size, push);

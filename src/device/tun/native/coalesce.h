@@ -14,6 +14,8 @@
 /* Packets that go as one. */
 struct together {
   int packets;
+  /* Of all of them, each with its headers. */
+  size_t octets;
   /* Bit k: the packet k entries behind the first. */
   uint64_t members;
   /* The virtio-net header and the packets' common headers, then their payloads where they lie. */

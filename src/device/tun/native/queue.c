@@ -14,6 +14,13 @@
 #define TUN_F_USO4 0x20
 #endif
 
+const uint8_t *window_packet(const struct window *w, int i) {
+  const int64_t at = w->offsets[i];
+  const int64_t length = w->lengths[i];
+  if (at < VNET_HEADER || length <= 0 || (uint64_t)at + (uint64_t)length > w->slab_length) return NULL;
+  return w->slab + at;
+}
+
 static void count(struct queue *q, enum counter which, double by) { q->counters[which] += by; }
 
 int queue_open(struct queue *q, const char *name, bool vnet, bool multi, bool exclusive, const char **step) {
@@ -129,9 +136,9 @@ int queue_write(struct queue *q, int from, int count_) {
   struct together together;
   for (; i < count_; i++, gone >>= 1) {
     if ((gone & 1) != 0) continue;
-    const int64_t at = w->offsets[i];
-    const int64_t length = w->lengths[i];
-    if (at < VNET_HEADER || length <= 0 || (uint64_t)at + (uint64_t)length > w->slab_length) {
+    const uint8_t *packet = window_packet(w, i);
+    const size_t length = (size_t)w->lengths[i];
+    if (packet == NULL) {
       count(q, WRITE_ERRORS, 1);
       continue;
     }
@@ -140,14 +147,13 @@ int queue_write(struct queue *q, int from, int count_) {
       if (together.packets > 1 && writev(q->fd, together.parts, 1 + together.packets) >= 0) {
         sent += together.packets;
         gone |= together.members;
-        for (int k = 0; k < MAX_BURST; k++)
-          if ((together.members >> k & 1) != 0) octets += (double)w->lengths[i + k];
+        octets += (double)together.octets;
         continue;
       }
       /* What the kernel refuses together may be right one by one, and each is counted. */
     }
     ssize_t written;
-    do written = write(q->fd, w->slab + at - header, (size_t)length + header);
+    do written = write(q->fd, packet - header, length + header);
     while (written < 0 && errno == EINTR);
     if (written >= 0) {
       sent++;

@@ -40,6 +40,9 @@ struct window {
   size_t slot_size;
 };
 
+/* The packet of an entry, or NULL where it does not lie in the slab with room for a virtio-net header before it. */
+const uint8_t *window_packet(const struct window *w, int i);
+
 struct queue {
   int fd;
   /* IFF_VNET_HDR: the kernel gives and takes a virtio-net header. */
