@@ -28,19 +28,15 @@ const baselines = textOption('baseline', '').split(',').filter(Boolean);
 const workers = option('workers', 1);
 /** Loss-based, as the kernel's own default, cubic, which a namespace may not choose everywhere; `machine`: what it has. */
 const congestion = textOption('congestion', 'reno');
+const own: Gateway = { name: 'culvert', command: [...nodeOptions, culvert], workers: 1, header: true };
 const gateways: Gateway[] = [
-  { name: 'culvert', command: [...nodeOptions, culvert], workers: 1, header: true },
-  ...(workers > 1
-    ? [{ name: `workers${String(workers)}`, command: [...nodeOptions, culvert], workers, header: true }]
-    : []),
-  ...(process.argv.includes('--plain')
-    ? [{ name: 'plain', command: [...nodeOptions, culvert], workers: 1, header: false }]
-    : []),
+  own,
+  ...(workers > 1 ? [{ ...own, name: `workers${String(workers)}`, workers }] : []),
+  ...(process.argv.includes('--plain') ? [{ ...own, name: 'plain', header: false }] : []),
   ...baselines.map((main, i) => ({
+    ...own,
     name: `baseline${i === 0 ? '' : String(i + 1)}`,
     command: [...nodeOptions, main],
-    workers: 1,
-    header: true,
   })),
 ];
 const out = textOption('out', '');

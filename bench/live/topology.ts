@@ -28,6 +28,9 @@ export const HTTP_FRONT = 80;
 /** peer.c, which takes both. */
 export const PEER = 7000;
 
+/** As long as Culvert's own pump waits at most (src/gateway/pump.ts). */
+const RELAY_WAIT_US = '60';
+
 const SERVER = '10.2.0.4';
 const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
 
@@ -220,13 +223,14 @@ export class LiveTopology {
   }
 
   private async build(gateways: readonly Gateway[]): Promise<void> {
-    const source = fileURLToPath(new URL('../../../bench/live/peer.c', import.meta.url));
-    execFileSync('cc', ['-O2', '-pthread', '-o', this.peer, source]);
-    execFileSync('cc', ['-O2', '-o', this.relay, source.replace('peer.c', 'relay.c')]);
+    for (const program of [this.peer, this.relay]) {
+      const source = new URL(`../../../bench/live/${path.basename(program)}.c`, import.meta.url);
+      execFileSync('cc', ['-O2', '-pthread', '-o', program, fileURLToPath(source)]);
+    }
     this.link();
     await this.startServers(this.server);
     for (const [n, gateway] of gateways.entries()) await this.startGateway(gateway, n);
-    await this.startRelay('relay', 60);
+    await this.startRelay();
     this.startNftables();
     await this.startHaproxy();
     await this.startNginx();
@@ -304,9 +308,9 @@ export class LiveTopology {
     this.contenders.push({ name, address: `10.${10 + n}.0.9`, udp: true, pids: [running.pid] });
   }
 
-  private async startRelay(name: string, waitUs: number): Promise<void> {
-    const devices = [`${name}-client`, `${name}-server`];
-    const relay = this.run(this.middle, this.relay, ...devices, String(waitUs));
+  private async startRelay(): Promise<void> {
+    const devices = ['relay-client', 'relay-server'];
+    const relay = this.run(this.middle, this.relay, ...devices, RELAY_WAIT_US);
     await relay.line();
     const ends = [
       { end: this.client, address: '10.90.0.5/24', route: null },
@@ -320,7 +324,7 @@ export class LiveTopology {
       ip('-n', end, 'address', 'add', address, 'dev', device);
       if (route !== null) ip('-n', end, 'route', 'add', route, 'dev', device);
     }
-    this.contenders.push({ name, address: '10.90.0.9', udp: true, pids: [relay.pid] });
+    this.contenders.push({ name: 'relay', address: '10.90.0.9', udp: true, pids: [relay.pid] });
   }
 
   private startNftables(): void {
