@@ -16,6 +16,24 @@ const A = '10.210.1.1';
 const B = '10.210.2.1';
 const PORT = '7007';
 
+const WINDOW_MS = 200;
+const IDLE_US = WINDOW_MS * 10; // 1 %
+
+/**
+ * Processor time in µs, all threads of this process, of the quietest of ten windows; of up to fifty where none was idle yet. Whatever
+ * polls does so in every window; the collector and the compiler do not.
+ */
+async function quietestWindow(): Promise<number> {
+  let least = Infinity;
+  for (let i = 0; i < 10 || (i < 50 && least >= IDLE_US); i++) {
+    const started = process.cpuUsage();
+    await sleep(WINDOW_MS);
+    const used = process.cpuUsage(started);
+    least = Math.min(least, used.user + used.system);
+  }
+  return least;
+}
+
 function echoRequest(src: string, dst: string): Buffer {
   const packet = udpPacket({ src, dst, sport: 0x0800, dport: 0, payload: 'are you there?' });
   packet.writeUInt8(1, 9); // ICMP
@@ -308,10 +326,8 @@ describe('TUN device', function () {
     assert.equal(await server.line(), 'ready');
     await spaces.node(a, 'net-peer', 'udp', B, PORT, '10').finished;
     const before = swap.seen.packets;
-    const started = process.cpuUsage();
-    await sleep(2000);
-    const used = process.cpuUsage(started);
-    assert.ok(used.user + used.system < 20_000, `${used.user + used.system} µs of CPU in 2 s`);
+    const used = await quietestWindow();
+    assert.ok(used < IDLE_US, `${used} µs of CPU in the quietest ${WINDOW_MS} ms`);
     assert.equal(swap.seen.packets, before, 'no chatter of the kernel');
     deviceA.stop();
     await assert.rejects(spaces.node(a, 'net-peer', 'udp', B, PORT, '10').finished);
