@@ -1,7 +1,7 @@
 /**
  * Capture to capture, whole processes, beside tcprewrite (package tcpreplay), which rewrites addresses and checksums of
- * the same file in the same run; and reading alone beside tcpdump. `npm run bench:offline -- --packets=N --runs=N
- * --only=WORDS`: the rows of that name alone, without the reading.
+ * the same file in the same run; and reading alone beside tcpdump and tshark. `npm run bench:offline -- --packets=N
+ * --runs=N --only=WORDS`: the rows of that name alone, without the reading.
  *
  * The peer does less: no flows, no ports, no sequence numbers, no header. It writes Ethernet frames, Culvert raw IP.
  */
@@ -10,8 +10,8 @@ import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { reading, type Reading, showing } from './offline/reading.js';
 import { cost, type Cost, digits, median, medianCost, option, report, textOption } from './support/measure.js';
-import { readPackets } from './support/read-packets.js';
 import { CLIENT_NET, SERVER_NET, writeCapture } from './support/traffic.js';
 
 const packets = option('packets', 1_000_000);
@@ -19,6 +19,8 @@ const runs = option('runs', 5);
 const flows = option('flows', 1000);
 const seed = option('seed', 1);
 const only = textOption('only', '');
+/** tshark takes 10 µs a packet. */
+const MOST_SHOWN = 100_000;
 
 const culvert = textOption('culvert', fileURLToPath(new URL('../bin/culvert.cjs', import.meta.url)));
 const dotted = (a: number): string => [24, 16, 8, 0].map((n) => (a >>> n) & 255).join('.');
@@ -62,7 +64,7 @@ async function compare(name: string, peer: readonly string[], own: readonly stri
 const dir = mkdtempSync(path.join(textOption('dir', os.tmpdir()), 'culvert-bench-'));
 try {
   const measured: Measured[] = [];
-  const reading: { name: string; tcpdump: Cost; readerS: number }[] = [];
+  const readings: Reading[] = [];
   for (const [i, shape] of CASES.entries()) {
     if (!`${shape.name}, to /dev/null`.includes(only) && !`${shape.name}, to a file`.includes(only)) continue;
     const input = path.join(dir, `${String(i)}.pcap`);
@@ -85,14 +87,14 @@ try {
     );
     const wrote = measured.at(-1)!.name.endsWith('a file');
     if (wrote && (!existsSync(out) || statSync(out).size < packets * 20)) throw new Error('culvert wrote too little');
-    const tcpdumps: Cost[] = [];
-    const readers: number[] = [];
-    for (let run = 0; run < runs && only === ''; run++) {
-      tcpdumps.push(await cost('tcpdump', ['-r', input, '-w', '/dev/null']));
-      readers.push(await readPackets(input, packets));
-    }
-    if (only === '') reading.push({ name: shape.name, tcpdump: medianCost(tcpdumps), readerS: median(readers) });
+    if (only === '') readings.push(await reading(shape.name, input, packets, runs));
     for (const file of [input, peerFile, out, back]) rmSync(file, { force: true });
+  }
+  if (only === '') {
+    const input = path.join(dir, 'shown.pcap');
+    const shown = Math.min(packets, MOST_SHOWN);
+    writeCapture(input, { from: 40, to: 1440, both: true, packets: shown, flows, seed });
+    readings.push(await showing(`${String(shown)} packets as text`, input, shown, runs, culvert));
   }
   const rate = (n: number, s: number): string => digits(n / s / 1e6);
   const mib = (octets: number): string => digits(octets / 1048576);
@@ -109,19 +111,19 @@ try {
         mib(m.tcprewrite.peakRss),
         mib(m.culvert.peakRss),
       ]),
-      ['reading alone', 'tcpdump Mpkt/s', 'CaptureReader', 'ratio', 'CPU s', '', 'RSS MiB', ''],
-      ...reading.map((r) => [
+      ['reading', 'tcpdump Mpkt/s', 'tshark Mpkt/s', 'culvert Mpkt/s', 'of tcpdump', 'of tshark', '', ''],
+      ...readings.map((r) => [
         r.name,
-        rate(packets, r.tcpdump.wallS),
-        rate(packets, r.readerS),
-        digits(r.tcpdump.wallS / r.readerS),
-        digits(r.tcpdump.cpuS),
+        rate(r.packets, r.tcpdump.wallS),
+        rate(r.packets, r.tshark.wallS),
+        rate(r.packets, r.culvertS),
+        digits(r.ratios.tcpdump),
+        digits(r.ratios.tshark),
         '',
-        mib(r.tcpdump.peakRss),
         '',
       ]),
     ],
-    { packets, flows, runs, measured, reading },
+    { packets, flows, runs, measured, readings },
   );
 } finally {
   rmSync(dir, { recursive: true, force: true });
