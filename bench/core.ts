@@ -26,9 +26,8 @@ const HEADER_WORDS = HEADERS / 4;
 const FLOWS = [1_000, 10_000, 100_000, 1_000_000, 4_000_000];
 /** Octets of an IPv4 packet; the last is what a kernel with segmentation offload hands over. */
 const SIZES = [40, 64, 512, 1500, 65_535];
-/** With how many flows all sizes are measured; with other numbers, the first and that of an Ethernet frame. */
-const ALL_SIZES_AT = 10_000;
-const EVERYWHERE = [40, 1500];
+/** The others lie on their lines. */
+const PLOTTED = [40, 1500];
 /** How many flows expire together. */
 const EXPIRING = 1_000_000;
 /** For packets that are not measured. */
@@ -117,8 +116,7 @@ interface Rate {
 }
 
 function rates(flows: number): Rate[] {
-  const sizes = flows === ALL_SIZES_AT ? SIZES : EVERYWHERE;
-  return sizes.map((octets) => {
+  return SIZES.map((octets) => {
     const passing = new Passing(flows, octets);
     const work: number[] = [];
     const control: number[] = [];
@@ -229,7 +227,7 @@ const result = {
   },
 };
 if (plotFile !== '') {
-  const lines = EVERYWHERE.map((octets) => ({
+  const lines = PLOTTED.map((octets) => ({
     name: `${String(octets)} octets`,
     points: measured.filter((m) => m.octets === octets).map((m) => ({ x: m.flows, y: m.nsPerPacket })),
   }));
