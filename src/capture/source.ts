@@ -6,6 +6,7 @@ import * as fs from 'node:fs';
 import type { Readable } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { CulvertError } from '../errors.js';
+import { systemCode } from './system-code.js';
 
 /** Octets, in order, on demand. */
 export interface CaptureSource {
@@ -20,10 +21,6 @@ export interface CaptureSource {
   readonly octetsRead: number;
   /** Octets of the outermost input; -1 when it cannot be known. */
   readonly size: number;
-}
-
-function systemCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
 }
 
 function unreadable(name: string, error: unknown): CulvertError {

@@ -5,16 +5,11 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { CulvertError } from '../errors.js';
+import { systemCode } from './system-code.js';
+import { writeAll } from './write-all.js';
 
 /** Partial files this process is writing, so that two writers of one name are told apart from a crash's leavings. */
 const partialFiles = new Set<string>();
-
-const RETRY_MS = 5;
-const retryCell = new Int32Array(new SharedArrayBuffer(4));
-
-function systemCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
-}
 
 function unwritable(name: string, error: unknown): CulvertError {
   const system = systemCode(error);
@@ -101,21 +96,12 @@ export class CaptureTarget {
    */
   write(b: Buffer, from: number, to: number): void {
     if (!this.open) throw this.failure ?? new CulvertError('CAPTURE_CLOSED', `${this.name}: is closed already`);
-    let at = from;
-    while (at < to) {
-      try {
-        at += fs.writeSync(this.fd, b, at, to - at);
-      } catch (error) {
-        const system = systemCode(error);
-        if (system === 'EAGAIN') {
-          // Standard output may be a pipe in non-blocking mode whose reader is slow.
-          Atomics.wait(retryCell, 0, 0, RETRY_MS);
-        } else if (system !== 'EINTR') {
-          this.abort();
-          this.failure = unwritable(this.name, error);
-          throw this.failure;
-        }
-      }
+    try {
+      writeAll(this.fd, b, from, to);
+    } catch (error) {
+      this.abort();
+      this.failure = unwritable(this.name, error);
+      throw this.failure;
     }
   }
 

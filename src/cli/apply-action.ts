@@ -1,7 +1,8 @@
 /** What `culvert apply` and `culvert export` do. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { parse, stringify } from 'yaml';
+import { CaptureTarget } from '../capture/target.js';
 import type { ApiClient, Json } from '../client/api-client.js';
 import { planLab } from '../client/lab-plan.js';
 import type { LabPlan } from '../client/lab-plan.js';
@@ -22,6 +23,7 @@ import { clientOf, printJson } from './client-flags.js';
 import type { ClientFlags } from './client-flags.js';
 import { EXIT } from './exit-codes.js';
 import { UsageError } from './failure.js';
+import { print, tell } from './print.js';
 import { planText } from './apply-text.js';
 
 export interface ApplyFlags extends ClientFlags {
@@ -118,16 +120,16 @@ export async function apply(file: string, flags: ApplyFlags): Promise<number> {
   const changes = planned.effects.filter(({ action }) => action !== 'none');
   const shown = { changes, kept: plan.kept, notes: plan.notes, warnings: planned.warnings };
   if (flags.json === true && (flags.dryRun === true || changes.length === 0)) printJson({ ...shown, applied: false });
-  else if (flags.json !== true) process.stdout.write(planText(shown));
+  else if (flags.json !== true) print(planText(shown));
   if (flags.dryRun === true || changes.length === 0) return EXIT.ok;
   if (flags.yes !== true && !(await agreed(file))) {
-    process.stdout.write('nothing was changed\n');
+    print('nothing was changed\n');
     return EXIT.usage;
   }
   const done = await post(false);
   const made = done.effects.filter(({ action }) => action !== 'none');
   if (flags.json === true) printJson({ ...shown, changes: made, warnings: done.warnings, applied: true });
-  else process.stdout.write(`done: ${String(made.length)} changes\n`);
+  else print(`done: ${String(made.length)} changes\n`);
   return EXIT.ok;
 }
 
@@ -147,21 +149,15 @@ const EXPORT_HEAD = '# Written by culvert export: the resources; translation and
 
 export async function exportLab(flags: ExportFlags): Promise<void> {
   const { lab, left } = labOf(await readState(await clientOf(flags)));
-  for (const id of left) process.stderr.write(`culvert: left out, no lab file can declare it: ${id}\n`);
+  for (const id of left) tell(`culvert: left out, no lab file can declare it: ${id}\n`);
   const text =
     flags.json === true ? `${JSON.stringify(lab, null, 2)}\n` : EXPORT_HEAD + stringify(lab, { lineWidth: 120 });
   if (flags.output === undefined) {
-    process.stdout.write(text);
+    print(text);
     return;
   }
-  try {
-    writeFileSync(flags.output, text);
-  } catch (error) {
-    throw new CulvertError(
-      'CAPTURE_WRITE_FAILED',
-      `${flags.output}: ${(error as Error).message}`,
-      {},
-      { cause: error },
-    );
-  }
+  const octets = Buffer.from(text);
+  const target = new CaptureTarget(flags.output); // there once it is whole
+  target.write(octets, 0, octets.length);
+  target.close();
 }

@@ -2,6 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { ControlClient, findSocket } from '../gateway/control-client.js';
 import { LiveView } from './live-view.js';
+import { isTerminal, print } from './print.js';
 
 export interface AskFlags {
   readonly json?: true;
@@ -30,23 +31,23 @@ export async function ask<T>(
 ): Promise<void> {
   const client = await ControlClient.connect(findSocket(lab, flags.runDir));
   const view =
-    flags.watch === true && flags.json !== true && process.stdout.isTTY ? new LiveView(process.stdout) : null;
+    flags.watch === true && flags.json !== true && isTerminal('stdout') ? new LiveView(process.stdout) : null;
   try {
     let before: { readonly answer: T; readonly at: number } | undefined;
     for (;;) {
       const answer = (await client.ask(request)) as T;
       const at = performance.now();
       if (flags.watch !== true) {
-        process.stdout.write(flags.json === true ? `${JSON.stringify(answer, null, 2)}\n` : text(answer));
+        print(flags.json === true ? `${JSON.stringify(answer, null, 2)}\n` : text(answer));
         return;
       }
-      if (flags.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+      if (flags.json === true) print(`${JSON.stringify(answer)}\n`);
       else {
         const shown = text(answer, {
           answer: before?.answer ?? answer,
           seconds: before === undefined ? 1 : (at - before.at) / 1000,
         });
-        if (view === null) process.stdout.write(`${shown}\n`);
+        if (view === null) print(`${shown}\n`);
         else view.draw(shown);
       }
       before = { answer, at };

@@ -13,6 +13,7 @@ import type { CaptureFlags } from './capture-flags.js';
 import { CaptureOutput } from './capture-output.js';
 import { copyCapture } from './copy-capture.js';
 import { EXIT } from './exit-codes.js';
+import { tell } from './print.js';
 
 export interface LiveFlags extends CaptureFlags {
   /** Octets. */
@@ -59,10 +60,10 @@ async function captureBeside(device: string, filter: string, flags: LiveFlags): 
       const format = file.endsWith('.pcap') ? 'pcap' : 'pcapng';
       output = new CaptureOutput({ ...flags, file, format, linkType, snapLength: snaplen });
       end.begin();
-      process.stderr.write(`capturing ${device}; Ctrl-C ends it\n`);
+      tell(`capturing ${device}; Ctrl-C ends it\n`);
       await copyCapture(child.stdout!, device, output, count);
       output.close();
-      process.stderr.write(`${output.packets} packets\n`);
+      tell(`${output.packets} packets\n`);
     }
   } catch (error) {
     output?.abort();

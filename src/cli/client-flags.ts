@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { ApiClient } from '../client/api-client.js';
 import { UsageError } from './failure.js';
+import { print } from './print.js';
 
 export interface ClientFlags {
   readonly url?: string;
@@ -68,5 +69,5 @@ export const collect = (value: string, before: readonly string[] = []): readonly
 ];
 
 export const printJson = (value: unknown): void => {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  print(`${JSON.stringify(value, null, 2)}\n`);
 };

@@ -2,6 +2,7 @@
 import { events } from '../client/event-source.js';
 import type { Json } from '../client/api-client.js';
 import { clientOf } from './client-flags.js';
+import { print, tell } from './print.js';
 import type { ClientFlags } from './client-flags.js';
 
 export interface EventFlags extends ClientFlags {
@@ -19,9 +20,9 @@ export async function followEvents(flags: EventFlags): Promise<void> {
   const ending = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.abort());
   const onBreak = (why: string): void => {
-    process.stderr.write(`culvert: ${why}; connecting again\n`);
+    tell(`culvert: ${why}; connecting again\n`);
   };
   for await (const event of events(client, flags.after, onBreak, ending.signal)) {
-    process.stdout.write(flags.json === true ? `${JSON.stringify(event)}\n` : lineOf(event));
+    print(flags.json === true ? `${JSON.stringify(event)}\n` : lineOf(event));
   }
 }

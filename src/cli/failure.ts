@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import { ApiError } from '../client/api-error.js';
 import { CulvertError } from '../errors.js';
 import { EXIT } from './exit-codes.js';
+import { tell } from './print.js';
 
 /** Codes of errors about something that could not be written. */
 const OUTPUT_CODES = new Set([
@@ -28,12 +29,12 @@ export class UsageError extends CulvertError {
 export function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage; // it has printed already
   if (!(error instanceof CulvertError)) {
-    process.stderr.write(`culvert: INTERNAL: this is a fault of culvert's: ${String((error as Error).stack)}\n`);
+    tell(`culvert: INTERNAL: this is a fault of culvert's: ${String((error as Error).stack)}\n`);
     return EXIT.internal;
   }
   if (error.code === 'CAPTURE_PIPE_CLOSED') return EXIT.ok; // whoever read the output has seen enough
   // A configuration error lists its findings itself, one a line.
-  process.stderr.write(`culvert: ${error.code}: ${error.message}\n`);
+  tell(`culvert: ${error.code}: ${error.message}\n`);
   return exitCodeOf(error);
 }
 

@@ -6,11 +6,12 @@ import { inspect, type InspectMode } from '../inspect/inspect.js';
 import { EXIT } from './exit-codes.js';
 import type { InspectFlags } from './inspect-flags.js';
 import { LineOutput } from './line-output.js';
+import { isTerminal, tell } from './print.js';
 
 /** @throws CulvertError as `CaptureReader.open` does; USAGE */
 export async function runInspect(file: string, flags: InspectFlags): Promise<void> {
   const reader = await CaptureReader.open(file);
-  const output = new LineOutput(process.stdout);
+  const output = new LineOutput();
   try {
     const { isStreamMissing, streams, hasForgottenFlows } = await inspect(
       reader,
@@ -25,14 +26,12 @@ export async function runInspect(file: string, flags: InspectFlags): Promise<voi
       },
       output,
     );
-    await output.settle();
+    output.settle();
     if (hasForgottenFlows) {
-      process.stderr.write(
-        'culvert: more flows at a time than are remembered: some may have been counted or numbered twice\n',
-      );
+      tell('culvert: more flows at a time than are remembered: some may have been counted or numbered twice\n');
     }
     if (reader.warning !== null) {
-      process.stderr.write(`culvert: ${reader.warning.code}: ${reader.warning.message}\n`);
+      tell(`culvert: ${reader.warning.code}: ${reader.warning.message}\n`);
       process.exitCode = EXIT.truncatedInput;
     }
     if (isStreamMissing) throw new CulvertError('USAGE', missing(flags, streams));
@@ -55,5 +54,5 @@ function missing({ follow, address, port, flow, protocol }: InspectFlags, stream
 /** See no-color.org. */
 function isColoured(): boolean {
   const { NO_COLOR, TERM } = process.env;
-  return process.stdout.isTTY && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb';
+  return isTerminal('stdout') && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb';
 }

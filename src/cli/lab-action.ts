@@ -11,6 +11,7 @@ import { namesOf } from '../lab/topology.js';
 import { EXIT } from './exit-codes.js';
 import { labReportText, labUsage } from './lab-text.js';
 import { textLog } from './log.js';
+import { print, tell } from './print.js';
 import { interruptible } from './signals.js';
 
 export interface LabFlags {
@@ -25,18 +26,18 @@ const place = ({ runDir }: LabFlags): { runDirectory?: string } =>
 
 /** Of the gateway inside the lab only what is wrong. */
 function quietLog(): Log {
-  const log = textLog(process.stderr);
+  const log = textLog();
   return { ...log, info: () => undefined };
 }
 
 export async function labRun(flags: LabFlags): Promise<number> {
   const onStep = (step: string): void => {
-    process.stderr.write(`${step}\n`);
+    tell(`${step}\n`);
   };
   const report = await interruptible((signal) =>
     runLab({ name: flags.name, log: quietLog(), ...place(flags) }, signal, onStep),
   );
-  process.stdout.write(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : labReportText(report));
+  print(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : labReportText(report));
   return report.failed === 0 ? EXIT.ok : EXIT.checkFailed;
 }
 
@@ -53,7 +54,7 @@ export async function labUp(flags: LabFlags): Promise<number> {
   const left = starterLeft();
   await interruptible(async (signal) => {
     const onFailure = (error: CulvertError): void => failed.abort(error);
-    const lab = await Lab.start({ name: flags.name, log: textLog(process.stderr), onFailure, ...place(flags) });
+    const lab = await Lab.start({ name: flags.name, log: textLog(), onFailure, ...place(flags) });
     const ends = AbortSignal.any([signal, failed.signal, left]);
     const ended = new Promise<void>((resolve) => {
       if (ends.aborted) resolve();
@@ -86,7 +87,7 @@ function starterLeft(): AbortSignal {
 /** On a terminal how to use it; in the background, that it is there. */
 function tellReady(flags: LabFlags, { names }: Lab): void {
   if (process.send === undefined) {
-    process.stdout.write(labUsage(names, downCommand(flags)));
+    print(labUsage(names, downCommand(flags)));
     return;
   }
   process.send('ready', (error: Error | null) => {
@@ -116,13 +117,13 @@ async function startInBackground(flags: LabFlags): Promise<number> {
     child.once('exit', (status) => resolve(status ?? EXIT.internal));
   });
   if (code !== null) {
-    process.stderr.write(readFileSync(logFile, 'utf8'));
+    tell(readFileSync(logFile, 'utf8'));
     rmSync(logFile);
     return code;
   }
   child.disconnect();
   child.unref();
-  process.stdout.write(`${labUsage(names, downCommand(flags))}its log is ${logFile}\n`);
+  print(`${labUsage(names, downCommand(flags))}its log is ${logFile}\n`);
   return EXIT.ok;
 }
 

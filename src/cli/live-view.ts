@@ -2,6 +2,7 @@
  * A text that is drawn anew in place, as top(1) does: on the terminal's alternate screen (xterm's 1049), which gives back
  * at the end what was there before. Only what a line really needs is sent, so that nothing flickers.
  */
+import { EXIT } from './exit-codes.js';
 
 const ENTER = '\u001b[?1049h\u001b[?25l';
 const LEAVE = '\u001b[?25h\u001b[?1049l';
@@ -22,6 +23,8 @@ export class LiveView {
   private readonly terminal: NodeJS.WriteStream;
   private text = '';
   private readonly onResize = (): void => this.draw(this.text);
+  /** A terminal that has gone: there is nobody to draw for. */
+  private readonly onError = (): void => process.exit(EXIT.badOutput);
   private readonly onSignal = (signal: NodeJS.Signals): void => {
     this.close();
     process.kill(process.pid, signal); // ends it, as it would have without us
@@ -31,6 +34,7 @@ export class LiveView {
     this.terminal = terminal;
     terminal.write(ENTER);
     terminal.on('resize', this.onResize);
+    terminal.on('error', this.onError);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, this.onSignal);
   }
 
@@ -42,6 +46,7 @@ export class LiveView {
 
   close(): void {
     this.terminal.off('resize', this.onResize);
+    this.terminal.off('error', this.onError);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, this.onSignal);
     this.terminal.write(LEAVE);
   }

@@ -1,5 +1,6 @@
 /** A progress bar on a terminal for inputs that take a while; its package is loaded for no one else. */
 import type { SingleBar } from 'cli-progress';
+import { isTerminal } from './print.js';
 
 /** Shown for inputs from this size on: a smaller one is done before a bar could be read. */
 const LONG_OCTETS = 64 << 20;
@@ -10,7 +11,7 @@ export interface Progress {
 }
 
 export async function progressBar(silent: boolean): Promise<Progress> {
-  if (silent || !process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+  if (silent || !isTerminal('stderr')) return { update: () => undefined, stop: () => undefined };
   const { SingleBar: Bar } = await import('cli-progress');
   let bar: SingleBar | null = null;
   return {

@@ -9,6 +9,7 @@ import { Replay, type ReplayPlan, type ReplayResult } from '../replay/replay.js'
 import { reportOf, type ReplayReport } from '../replay/report.js';
 import { EXIT } from './exit-codes.js';
 import { UsageError } from './failure.js';
+import { print, STDERR, STDOUT, tell } from './print.js';
 import { progressBar } from './progress.js';
 import { planReplay } from './replay-plan.js';
 import { replayTable } from './replay-table.js';
@@ -19,7 +20,7 @@ import { interruptible } from './signals.js';
 export async function replay(input: string, flags: ReplayFlags): Promise<number> {
   const planned = await planReplay(input, flags);
   const say = (text: string): void => {
-    if (flags.quiet !== true) process.stderr.write(text);
+    if (flags.quiet !== true) tell(text);
   };
   for (const w of planned.warnings) say(`warning: ${w.code}: ${w.message}\n`);
   if (flags.check === true && (input === '-' || flags.provider === '-' || flags.consumer === '-')) {
@@ -54,11 +55,16 @@ export async function replay(input: string, flags: ReplayFlags): Promise<number>
       });
     // The exit code is an error's, so it is told also where little is to be said.
     for (const w of result.warnings) {
-      process.stderr.write(`culvert: ${w.code}: ${w.message}: what comes before it is translated, the rest is not\n`);
+      tell(`culvert: ${w.code}: ${w.message}: what comes before it is translated, the rest is not\n`);
     }
     const check =
       flags.check === true ? await interruptible((signal) => unlessAborted(verify(plan, result), signal)) : null;
-    print(flags, reportOf(planned.plan, result), check);
+    try {
+      printReport(flags, reportOf(planned.plan, result), check);
+    } catch (error) {
+      // The outputs are written: what is to be said of them stands, though nobody reads the report to its end.
+      if (!(error instanceof CulvertError) || error.code !== 'CAPTURE_PIPE_CLOSED') throw error;
+    }
     if (check !== null && !check.ok) return EXIT.checkFailed;
     return result.warnings.length > 0 ? EXIT.truncatedInput : EXIT.ok;
   } finally {
@@ -103,29 +109,30 @@ async function verify(plan: ReplayPlan, result: ReplayResult): Promise<CheckRepo
   });
 }
 
-function print(flags: ReplayFlags, report: ReplayReport, check: CheckReport | null): void {
+function printReport(flags: ReplayFlags, report: ReplayReport, check: CheckReport | null): void {
   // Results go to standard output, unless a capture does.
   const captureThere = flags.provider === '-' || flags.consumer === '-';
-  const out = captureThere ? process.stderr : process.stdout;
+  const out = captureThere ? STDERR : STDOUT;
   if (flags.json === true) {
-    out.write(`${JSON.stringify({ ...report, ...(check === null ? {} : { check }) }, null, 2)}\n`);
+    print(`${JSON.stringify({ ...report, ...(check === null ? {} : { check }) }, null, 2)}\n`, out);
     return;
   }
-  if (flags.quiet !== true) out.write(replayTable(report));
+  if (flags.quiet !== true) print(replayTable(report), out);
   if (check === null) return;
   if (check.ok) {
     if (flags.quiet !== true) {
-      out.write(
+      print(
         `\ncheck passed: ${String(check.packets.provider + check.packets.consumer)} packets, ` +
           `${String(check.streams.checked)} client streams (${String(check.streams.exact)} octet for octet), ` +
           `${String(check.headers)} headers\n`,
+        out,
       );
     }
     return;
   }
-  process.stderr.write(`\ncheck FAILED\n`);
+  tell(`\ncheck FAILED\n`);
   for (const p of check.problems) {
-    process.stderr.write(`  ${p.code}: ${String(p.count)}\n`);
-    for (const example of p.examples) process.stderr.write(`    ${example}\n`);
+    tell(`  ${p.code}: ${String(p.count)}\n`);
+    for (const example of p.examples) tell(`    ${example}\n`);
   }
 }

@@ -12,8 +12,6 @@ void start([
     registerReplayWith(program, () => Promise.resolve(replay));
   },
 ]).then(() => {
-  const { stdout, stderr } = process;
-  // Nothing is left to do but to give memory back piece by piece, unless what reads our output is slow, or could not be
-  // written to: a file's stream knows that before it says so.
-  if (stdout.writableLength === 0 && stderr.writableLength === 0 && stdout.errored === null) process.exit();
+  // All is printed: nothing is left to do but to give memory back piece by piece.
+  process.exit();
 });

@@ -20,6 +20,7 @@ import type { ClientFlags, ScopeFlags } from './client-flags.js';
 import { CulvertError } from '../errors.js';
 import { UsageError } from './failure.js';
 import { columns } from './columns.js';
+import { print } from './print.js';
 import { connectionText, endpointText, serviceText, statusOfEndpoint, targetText } from './resources-text.js';
 
 export type ResourceFlags = ClientFlags & ScopeFlags;
@@ -52,12 +53,12 @@ export interface DecideFlags extends ResourceFlags {
 /** Prints a table, or what the interface answered as JSON. */
 function printList(flags: ClientFlags, items: readonly unknown[], head: readonly string[], rows: string[][]): void {
   if (flags.json === true) printJson(items);
-  else process.stdout.write(items.length === 0 ? 'there are none\n' : `${columns(head, rows)}\n`);
+  else print(items.length === 0 ? 'there are none\n' : `${columns(head, rows)}\n`);
 }
 
 const printOne = (flags: ClientFlags, item: unknown, text: string): void => {
   if (flags.json === true) printJson(item);
-  else process.stdout.write(text);
+  else print(text);
 };
 
 async function listServices(flags: ResourceFlags): Promise<void> {

@@ -11,7 +11,7 @@ export interface ServeFlags extends ApiFlags {
 
 /** @returns the exit code */
 export async function serve(flags: ServeFlags): Promise<number> {
-  const log = flags.json === true ? jsonLog() : textLog(process.stderr);
+  const log = flags.json === true ? jsonLog() : textLog();
   const ended = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });

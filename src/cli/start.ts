@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command } from 'commander';
 import { packageRoot } from '../package-root.js';
-import { EXIT } from './exit-codes.js';
 import { report } from './failure.js';
+import { print, tell } from './print.js';
 import { endBySignal } from './signals.js';
 
 /** Runs the command with these subcommands, to the end of the one that was asked for. */
@@ -17,15 +17,9 @@ export async function start(subcommands: readonly ((program: Command) => void)[]
     .description('a private link service on one machine that moves real packets')
     .version(manifest.version)
     .exitOverride()
+    .configureOutput({ writeOut: (text) => print(text), writeErr: tell })
     .showHelpAfterError('(culvert --help tells the flags)');
   for (const register of subcommands) register(program);
-
-  // Whoever reads our output may leave before its end, as head does.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.ok);
-    process.stderr.write(`culvert: CAPTURE_WRITE_FAILED: standard output: ${error.message}\n`);
-    process.exit(EXIT.badOutput);
-  });
 
   await program.parseAsync().catch((error: unknown) => {
     process.exitCode = report(error);

@@ -5,6 +5,7 @@ import { LINK_RAW } from '../wire/link.js';
 import { atTheEnd } from './capture-end.js';
 import type { CaptureFlags } from './capture-flags.js';
 import { CaptureOutput } from './capture-output.js';
+import { tell } from './print.js';
 import { copyCapture } from './copy-capture.js';
 import { EXIT } from './exit-codes.js';
 
@@ -31,7 +32,7 @@ export async function tap(lab: string | undefined, flags: TapFlags): Promise<num
   try {
     output = new CaptureOutput({ ...flags, file, format: 'pcapng', linkType: LINK_RAW, snapLength: snaplen });
     end.begin();
-    process.stderr.write('tapping; Ctrl-C ends it\n');
+    tell('tapping; Ctrl-C ends it\n');
     await copyCapture(octets, 'tap', output, count, (comment) => (lost += Number(LOST.exec(comment)?.[1] ?? 0)));
     output.close();
   } catch (error) {
@@ -41,7 +42,7 @@ export async function tap(lab: string | undefined, flags: TapFlags): Promise<num
     end.callOff();
     octets.destroy();
   }
-  process.stderr.write(`${output.packets} packets${lost > 0 ? `, ${lost} lost` : ''}\n`);
+  tell(`${output.packets} packets${lost > 0 ? `, ${lost} lost` : ''}\n`);
   if (ending.signal.aborted || output.packets >= count) return EXIT.ok;
   throw new CulvertError('CONTROL_NOT_RUNNING', 'the gateway has ended; what it gave is written');
 }

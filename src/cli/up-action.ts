@@ -17,7 +17,7 @@ export interface UpFlags extends ApiFlags {
 /** @returns the exit code */
 export async function up(lab: string, flags: UpFlags): Promise<number> {
   if (lab === '-') throw new UsageError('the lab of a gateway is a file: it is read again when it changes');
-  const log = flags.json === true ? jsonLog() : textLog(process.stderr);
+  const log = flags.json === true ? jsonLog() : textLog();
   let end: (failure: CulvertError | null) => void = () => undefined;
   const ended = new Promise<CulvertError | null>((resolve) => {
     end = resolve;

@@ -42,7 +42,7 @@ export interface InspectSink {
   /** Whether `settle` has something to do that should not wait. */
   readonly isFull: boolean;
   /** Lets the output go out. */
-  settle(): Promise<void>;
+  settle(): void;
 }
 
 /** What there is to say when it is over. */
@@ -69,11 +69,11 @@ export async function inspect(
   while (run.wantsMore()) {
     while (run.wantsMore() && reader.next()) {
       run.take();
-      if (sink.isFull) await sink.settle();
+      if (sink.isFull) sink.settle();
     }
     if (!run.wantsMore()) break;
     // The reader of a slow pipe would otherwise wait for lines that are ready.
-    await sink.settle();
+    sink.settle();
     if (!(await reader.fill())) break;
   }
   return run.end();

@@ -4,10 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { report, UsageError } from '../../../src/cli/failure.js';
+import { pathToFileURL } from 'node:url';
+import { UsageError } from '../../../src/cli/failure.js';
 import type { ReplayFlags } from '../../../src/cli/replay-flags.js';
 import { planReplay } from '../../../src/cli/replay-plan.js';
-import { headerTemplate } from '../../../src/wire/proxy/index.js';
 import { repositoryRoot } from '../../support/machine.js';
 
 const main = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
@@ -97,19 +97,14 @@ describe('culvert replay: the command', function () {
 
 describe('exit codes', () => {
   it('take a header that cannot be encoded for a mistake on the command line', () => {
-    const lines: string[] = [];
-    const write = process.stderr.write.bind(process.stderr);
-    process.stderr.write = (text: string | Uint8Array): boolean => lines.push(String(text)) > 0;
-    let code: number;
-    try {
-      headerTemplate({ kind: 'custom', tlvs: [{ type: 300, value: Buffer.alloc(0) }] }, 0, 0);
-      code = 0;
-    } catch (error) {
-      code = report(error);
-    } finally {
-      process.stderr.write = write;
-    }
-    assert.equal(code, 2);
-    assert.match(lines.join(''), /^culvert: PROXY_ENCODE_TLV: /);
+    const url = (...names: string[]): string =>
+      JSON.stringify(pathToFileURL(path.join(repositoryRoot, 'dist', 'src', ...names)).href);
+    const script = `import { headerTemplate } from ${url('wire', 'proxy', 'index.js')};
+      import { report } from ${url('cli', 'failure.js')};
+      try { headerTemplate({ kind: 'custom', tlvs: [{ type: 300, value: Buffer.alloc(0) }] }, 0, 0); }
+      catch (error) { process.exitCode = report(error); }`;
+    const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    assert.equal(status, 2);
+    assert.match(stderr, /^culvert: PROXY_ENCODE_TLV: /);
   });
 });
