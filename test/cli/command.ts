@@ -60,9 +60,13 @@ export function run(
   return running.ended;
 }
 
-/** For Node: says at the end how much memory the process took at most, in a line `maxRSS KIB` on standard error. */
+/**
+ * For Node: says at the end how much memory the process took at most, in a line `maxRSS KIB` on standard error. That of
+ * getrusage(2) would be at least its starter's: the kernel keeps it over an exec.
+ */
 export const MEASURED = `--import=data:text/javascript,${encodeURIComponent(
-  'process.on("exit",()=>process.stderr.write("maxRSS "+process.resourceUsage().maxRSS+"\\n"))',
+  'import{readFileSync}from"node:fs";process.on("exit",()=>process.stderr.write(' +
+    '"maxRSS "+/VmHWM:\\s*(\\d+)/.exec(readFileSync("/proc/self/status","latin1"))[1]+"\\n"))',
 )}`;
 
 /** What `MEASURED` said, in MB (2^20 octets). */
