@@ -48,10 +48,13 @@ export const OPTION_IF_DESCRIPTION = 3;
 export const OPTION_IF_TSRESOL = 9;
 export const OPTION_IF_TSOFFSET = 14;
 
-/** Octets of the largest packet believed, whatever its file says of it. */
-export const MAX_PACKET_LENGTH = 16 * 1024 * 1024;
+/**
+ * Octets of the largest packet believed, whatever its file says of it. tcpdump and Wireshark believe 262,144; Linux makes
+ * packets of up to twice that (BIG TCP). What reads captures has room for so much.
+ */
+export const MAX_PACKET_LENGTH = 2 * 1024 * 1024;
 /** Octets of the largest block believed. */
-export const MAX_BLOCK_LENGTH = 16 * MAX_PACKET_LENGTH;
+export const MAX_BLOCK_LENGTH = 256 * 1024 * 1024;
 /** Octets of a region when its owner names no slab. */
 export const DEFAULT_REGION_LENGTH = 4 * 1024 * 1024;
 /** Octets of the smallest region that holds any header. */

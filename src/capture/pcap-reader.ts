@@ -1,5 +1,6 @@
 /** Reads pcap: a file header, then records of a small header and a packet each. */
 import {
+  MAX_PACKET_LENGTH,
   PCAP_FILE_HEADER_LENGTH,
   PCAP_MAGIC_MODIFIED,
   PCAP_MAGIC_NANOSECONDS,
@@ -59,7 +60,7 @@ export class PcapReader extends RecordReader {
     const captured = view.getUint32(p + 8, little);
     const original = view.getUint32(p + 12, little);
     const end = data + captured;
-    if (end > this.filled) return this.incomplete(captured, end - p);
+    if (end > this.filled || captured > MAX_PACKET_LENGTH) return this.incomplete(captured, end - p);
     if (fraction >= this.fractionsPerSecond) {
       // Some writers let the fraction run past a second; the instant they mean is plain.
       seconds += Math.floor(fraction / this.fractionsPerSecond);

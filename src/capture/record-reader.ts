@@ -225,7 +225,7 @@ export abstract class RecordReader {
   }
 
   /**
-   * Judges a record whose end has not been read yet.
+   * Judges a record whose end has not been read yet, or that is too long.
    * @param captured octets its packet claims
    * @param length octets the record claims in all
    * @returns false, like all that `next` ends with: either more octets are needed, or the reading is over

@@ -25,6 +25,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { replayHere } from '../golden/runs.js';
 import { needsCommand, repositoryRoot } from '../support/machine.js';
+import { buildPcap, naiveRead, PcapngBuilder } from '../unit/capture/naive.js';
 import { run, start, type Ended } from './command.js';
 
 const HTTP = path.join(repositoryRoot, 'fixtures', 'http', 'in.pcap');
@@ -188,6 +189,43 @@ describe('culvert replay: captures that break off', () => {
       const report = JSON.parse(ended.stdout.toString()) as { packets: number; warnings: unknown[] };
       assert.equal(report.packets, 4);
       assert.equal(report.warnings.length, 1);
+    });
+  }
+
+  for (const little of [true, false]) {
+    const order = little ? 'little' : 'big';
+    for (const length of [(2 << 20) + 1, 3 << 20, 16 << 20]) {
+      it(`at a record of ${String(length)} octets that are all there, ${order}-endian`, async () => {
+        const records = naiveRead(http).map((p) => ({
+          seconds: p.seconds,
+          fraction: p.nanoseconds / 1000,
+          data: p.data,
+        }));
+        records.splice(4, 0, { seconds: 1, fraction: 0, data: Buffer.alloc(length, 0x45) });
+        const octets = buildPcap({ little, magic: 0xa1b2c3d4, link: naiveRead(http)[0]!.link }, records);
+        const ended = await replay(given('in.pcap', octets), ['--adopt', '--json']);
+        assert.equal(ended.code, 4, ended.stderr);
+        assert.match(ended.stderr, /CAPTURE_CORRUPT: .*in\.pcap: .*after frame 4\)/);
+        assert.equal((JSON.parse(ended.stdout.toString()) as { packets: number }).packets, 4);
+        assert.equal(naiveRead(readFileSync(at('out.pcap'))).length, 4);
+      });
+    }
+
+    it(`passes over a packet of 3 MiB in a block that is sound, and goes on, ${order}-endian`, async () => {
+      const b = new PcapngBuilder(little);
+      const packets = naiveRead(http);
+      const blocks = packets.map((p) => b.enhanced(0, BigInt(p.seconds) * 1_000_000n, p.data));
+      blocks.splice(4, 0, b.enhanced(0, 0n, Buffer.alloc(3 << 20, 0x45)));
+      const ended = await replay(
+        given('in.pcapng', Buffer.concat([b.section(), b.face(packets[0]!.link), ...blocks])),
+        ['--adopt', '--json'],
+      );
+      assert.equal(ended.code, 4, ended.stderr);
+      assert.match(
+        ended.stderr,
+        /CAPTURE_CORRUPT: .*in\.pcapng: a packet is too long to be believed .*after frame 4\)/,
+      );
+      assert.equal((JSON.parse(ended.stdout.toString()) as { packets: number }).packets, packets.length);
     });
   }
 

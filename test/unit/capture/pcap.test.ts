@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { MAX_PACKET_LENGTH } from '../../../src/capture/format.js';
 import { buildPcap, naiveRead, readOctets } from './naive.js';
 
 const MICRO = 0xa1b2c3d4;
@@ -77,6 +78,20 @@ describe('reading pcap', () => {
     assert.match(reader.warning.message, /after frame 1/);
     assert.equal(await reader.fill(), false);
     assert.equal(reader.next(), false);
+  });
+
+  it('takes a record of more than 2 MiB for damage, though it fits its region', async () => {
+    for (const little of [true, false]) {
+      const record = (length: number) => ({ seconds: 1, fraction: 0, data: Buffer.alloc(length) });
+      const file = buildPcap({ little, magic: MICRO }, [MAX_PACKET_LENGTH, MAX_PACKET_LENGTH + 1, 5].map(record));
+      const { packets, reader } = await readOctets(file, { slab: Buffer.alloc(8 << 20) });
+      assert.deepEqual(
+        packets.map((p) => p.data.length),
+        [MAX_PACKET_LENGTH],
+      );
+      assert.equal(reader.warning?.code, 'CAPTURE_CORRUPT');
+      assert.match(reader.warning.message, /an impossible 2097153 octets \(octet 2097192, after frame 1\)/);
+    }
   });
 
   it('warns of a record larger than its region instead of waiting for it', async () => {
