@@ -55,7 +55,7 @@ export async function replay(input: string, flags: ReplayFlags): Promise<number>
       });
     // The exit code is an error's, so it is told also where little is to be said.
     for (const w of result.warnings) {
-      tell(`culvert: ${w.code}: ${w.message}: what could be read is translated\n`);
+      tell(`culvert: ${w.code}: ${w.message}: what comes before it is translated, the rest is not\n`);
     }
     const check =
       flags.check === true ? await interruptible((signal) => unlessAborted(verify(plan, result), signal)) : null;
