@@ -3,7 +3,7 @@ import type { CulvertError } from '../errors.js';
 import type { ApiFlags, ManagedResources } from './api-flags.js';
 import { openResources } from './api-flags.js';
 import { Gateway } from '../gateway/gateway.js';
-import { LabWatcher } from '../gateway/lab-watcher.js';
+import { LabWatcher, markOf } from '../gateway/lab-watcher.js';
 import type { Log } from '../gateway/log.js';
 import { EXIT } from './exit-codes.js';
 import { report, UsageError } from './failure.js';
@@ -28,6 +28,7 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   // Unheard it would end the process.
   let onHangUp = (): void => undefined;
   process.on('SIGHUP', () => onHangUp());
+  const read = markOf(lab);
   const managed = await openResources(flags, lab, log);
   const gateway = await startGateway(lab, flags, managed?.log ?? log, managed, (error) => end(error));
   const onFault = (error: unknown): void => {
@@ -42,7 +43,7 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   process.on('unhandledRejection', onFault);
   let failure: CulvertError | null;
   try {
-    if (managed === null) failure = await followLab(lab, log, gateway, ended);
+    if (managed === null) failure = await followLab(lab, read, log, gateway, ended);
     else {
       await managed.serve(gateway);
       failure = await ended;
@@ -76,14 +77,15 @@ async function startGateway(
   }
 }
 
-/** The lab file is what counts: each change of it is taken. */
+/** The lab file is what counts: each change of it is taken. @param read its mark before the gateway read it */
 async function followLab(
   lab: string,
+  read: string,
   log: Log,
   gateway: Gateway,
   ended: Promise<CulvertError | null>,
 ): Promise<CulvertError | null> {
-  const watcher = watchLab(lab, log, () => gateway.reload());
+  const watcher = watchLab(lab, read, log, () => gateway.reload());
   try {
     return await ended;
   } finally {
@@ -91,9 +93,9 @@ async function followLab(
   }
 }
 
-function watchLab(lab: string, log: Log, onChange: () => void): LabWatcher | null {
+function watchLab(lab: string, read: string, log: Log, onChange: () => void): LabWatcher | null {
   try {
-    return new LabWatcher(lab, onChange);
+    return new LabWatcher(lab, onChange, read);
   } catch (error) {
     log.warn(`the lab file cannot be watched (${(error as Error).message}); SIGHUP still takes it again`);
     return null;

@@ -11,11 +11,12 @@ import { StreamSource } from '../../../src/capture/source.js';
 import { ControlClient, findSocket, openTap } from '../../../src/gateway/control-client.js';
 import type { FlowReport } from '../../../src/gateway/flow-report.js';
 import { Gateway } from '../../../src/gateway/gateway.js';
-import { LabWatcher } from '../../../src/gateway/lab-watcher.js';
+import { LabWatcher, markOf } from '../../../src/gateway/lab-watcher.js';
 import { exposition } from '../../../src/gateway/metrics.js';
 import type { GatewayStatus } from '../../../src/gateway/status.js';
 import { datagram } from '../../support/dissect.js';
 import { udpPacket } from '../../support/packets.js';
+import { until } from '../../support/until.js';
 import { GatewayBench, labText } from './gateway-bench.js';
 import { ScriptedMachine } from './scripted-machine.js';
 
@@ -397,7 +398,7 @@ describe('gateway: a life', () => {
       const gateway = await start();
       const [gone, other] = [await openTap(findSocket(file, run), {}), await openTap(findSocket(file, run), {})];
       gone.octets.destroy();
-      while (gateway.status().taps.length > 1) await sleep(5);
+      await until('the end of the tap', () => gateway.status().taps.length === 1);
       passes('red', 5000);
       await gateway.stop();
       const capture = await CaptureReader.fromSource(new StreamSource(other.octets, 'tap'), 'tap');
@@ -442,19 +443,30 @@ describe('gateway: a life', () => {
     writeFileSync(file, 'one');
     let changes = 0;
     const watcher = new LabWatcher(file, () => changes++);
-    const settled = async (): Promise<number> => {
-      await sleep(600);
-      return changes;
+    const told = async (count: number): Promise<void> => {
+      await until(`change ${count}`, () => changes >= count);
+      await sleep(600); // and no more
+      assert.equal(changes, count);
     };
     writeFileSync(file, 'two');
     writeFileSync(file, 'three');
-    assert.equal(await settled(), 1);
+    await told(1);
     rmSync(file);
     writeFileSync(file, 'three');
-    assert.equal(await settled(), 2);
+    await told(2);
     chmodSync(file, 0o600);
     writeFileSync(path.join(folder, 'other.yaml'), 'x');
-    assert.equal(await settled(), 2);
+    await told(2);
+    watcher.close();
+  });
+
+  it('notices a file that has changed since it was read, before it was watched', async () => {
+    writeFileSync(file, 'one');
+    const read = markOf(file);
+    writeFileSync(file, 'another');
+    let changes = 0;
+    const watcher = new LabWatcher(file, () => changes++, read);
+    await until('the change', () => changes === 1);
     watcher.close();
   });
 });
