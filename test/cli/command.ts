@@ -24,7 +24,7 @@ export interface StartOptions {
   readonly node?: readonly string[];
 }
 
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
 
 /** Starts `culvert ARGS`; its standard streams are pipes. */
 export function start(args: readonly string[], options: StartOptions = {}): Running {
@@ -61,13 +61,16 @@ export function run(
 }
 
 /**
- * For Node: says at the end how much memory the process took at most, in a line `maxRSS KIB` on standard error. That of
+ * For Node: says at the end what the process took, in a line `maxRSS KIB cpu MICROSECONDS` on standard error. The memory of
  * getrusage(2) would be at least its starter's: the kernel keeps it over an exec.
  */
 export const MEASURED = `--import=data:text/javascript,${encodeURIComponent(
-  'import{readFileSync}from"node:fs";process.on("exit",()=>process.stderr.write(' +
-    '"maxRSS "+/VmHWM:\\s*(\\d+)/.exec(readFileSync("/proc/self/status","latin1"))[1]+"\\n"))',
+  'import{readFileSync}from"node:fs";process.on("exit",()=>{const{user,system}=process.cpuUsage();process.stderr.write(' +
+    '"maxRSS "+/VmHWM:\\s*(\\d+)/.exec(readFileSync("/proc/self/status","latin1"))[1]+" cpu "+(user+system)+"\\n")})',
 )}`;
 
 /** What `MEASURED` said, in MB (2^20 octets). */
 export const rssMbOf = (stderr: string): number => Number(/maxRSS (\d+)/.exec(stderr)?.[1]) / 1024;
+
+/** What `MEASURED` said, in seconds of processor time. */
+export const cpuSecondsOf = (stderr: string): number => Number(/ cpu (\d+)/.exec(stderr)?.[1]) / 1e6;

@@ -26,6 +26,7 @@ import { gzipSync } from 'node:zlib';
 import { replayHere } from '../golden/runs.js';
 import { needsCommand, repositoryRoot } from '../support/machine.js';
 import { buildPcap, naiveRead, PcapngBuilder } from '../unit/capture/naive.js';
+import { until } from '../support/until.js';
 import { run, start, type Ended } from './command.js';
 
 const HTTP = path.join(repositoryRoot, 'fixtures', 'http', 'in.pcap');
@@ -128,8 +129,7 @@ describe('culvert replay: inputs that are no captures', () => {
 });
 
 describe('culvert replay: captures that break off', () => {
-  it('gives what came before, at whatever octet the file is cut', async function () {
-    this.timeout(60_000);
+  it('gives what came before, at whatever octet the file is cut', async () => {
     const ends = boundaries(http);
     const cuts = new Set([24, 25, 39, 40, 41, ...ends.slice(1, 8).flatMap((end) => [end - 1, end, end + 1])]);
     for (let cut = 24; cut < http.length; cut += 997) cuts.add(cut);
@@ -413,11 +413,10 @@ describe('culvert replay: outputs that cannot be written', () => {
 describe('culvert replay: signals', () => {
   /** Until the first octets of an output are on their way. */
   async function untilWriting(): Promise<void> {
-    for (let tries = 0; tries < 500; tries++) {
-      if (files().some((name) => name.includes('.partial-'))) return;
-      await sleep(20);
-    }
-    assert.fail(`no output was begun: ${files().join(', ')}`);
+    await until(
+      () => `an output: ${files().join(', ')}`,
+      () => files().some((name) => name.includes('.partial-')),
+    );
   }
 
   for (const [signal, code] of [
@@ -462,10 +461,8 @@ describe('culvert replay: signals', () => {
       const writer = createWriteStream('', { fd, autoClose: false });
       writer.write(http.subarray(0, 20_000));
       await untilWriting();
-      const before = performance.now();
       running.process.kill(signal);
-      const ended = await running.ended;
-      assert.ok(performance.now() - before < 5000);
+      const ended = await running.ended; // the FIFO stays silent: it would never end otherwise
       assert.equal(ended.signal, signal, ended.stderr);
       assert.deepEqual(files(), ['fifo']);
       closeSync(fd);

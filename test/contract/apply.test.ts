@@ -8,8 +8,7 @@ import { ServeProcess } from './serve-process.js';
 const LAB = path.join(repositoryRoot, 'fixtures', 'labs', 'two-consumers.yaml');
 const lab = readFileSync(LAB, 'utf8');
 
-describe('culvert export and culvert apply', function () {
-  this.timeout(60_000);
+describe('culvert export and culvert apply', () => {
   let server: ServeProcess;
 
   beforeEach(async () => {

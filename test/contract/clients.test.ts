@@ -13,8 +13,7 @@ interface Shown {
   readonly properties: Record<string, unknown>;
 }
 
-describe('the commands for resources', function () {
-  this.timeout(60_000);
+describe('the commands for resources', () => {
   let server: ServeProcess;
 
   before(async () => {

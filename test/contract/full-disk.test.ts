@@ -9,8 +9,7 @@ import { ServeProcess } from './serve-process.js';
 
 const GROUP = '/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/networkSecurityGroups';
 
-describe('a server whose disk is full', function () {
-  this.timeout(60_000);
+describe('a server whose disk is full', () => {
   let server: ServeProcess;
 
   before(function () {

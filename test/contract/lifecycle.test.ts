@@ -20,8 +20,7 @@ const natIp = (n: number): NonNullable<PrivateLinkService['ipConfigurations']>[n
 });
 
 for (const tls of [false, true]) {
-  describe(`@azure/arm-network over ${tls ? 'https' : 'http'}: the life of a private link`, function () {
-    this.timeout(30_000);
+  describe(`@azure/arm-network over ${tls ? 'https' : 'http'}: the life of a private link`, () => {
     let server: TestServer;
     let provider: NetworkManagementClient;
     let consumer: NetworkManagementClient;

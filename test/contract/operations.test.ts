@@ -7,8 +7,7 @@ const GROUP = 'group';
 const N = `/subscriptions/sub/resourceGroups/${GROUP}/providers/Microsoft.Network`;
 
 /** What each operation of the client for our types gives: names, in the order of the answer. */
-describe('@azure/arm-network: its operations on what there is', function () {
-  this.timeout(20_000);
+describe('@azure/arm-network: its operations on what there is', () => {
   let server: TestServer;
   let client: NetworkManagementClient;
 

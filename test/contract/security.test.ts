@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ApiServer } from '../../src/control/api-server.js';
 import { repositoryRoot } from '../support/machine.js';
+import { PATIENCE_MS, until } from '../support/until.js';
 import { API_VERSION, clientOf, LOCATION, refused, startServer } from './sdk.js';
 import type { TestServer } from './sdk.js';
 
@@ -31,8 +32,7 @@ async function raw(url: string, octets: string): Promise<{ status: number; body:
 
 const codeOf = (body: string): string => (JSON.parse(body) as { error: { code: string } }).error.code;
 
-describe('the management interface refuses', function () {
-  this.timeout(20_000);
+describe('the management interface refuses', () => {
   let server: TestServer;
   /** Everything that is held, to see that a refusal changed nothing. */
   let first: string;
@@ -301,8 +301,7 @@ describe('the management interface, when something breaks', () => {
   });
 });
 
-describe('the management interface, whatever it is sent', function () {
-  this.timeout(20_000);
+describe('the management interface, whatever it is sent', () => {
   let server: TestServer;
 
   beforeEach(async () => {
@@ -351,13 +350,15 @@ describe('the management interface, whatever it is sent', function () {
       socket.write(`${head}\r\nContent-Length: ${String(16 << 20)}\r\n\r\n${body}`);
       return socket;
     });
-    for (let waited = 0; answers.length === 0 && waited < 10_000; waited += 20) await sleep(20);
-    const [first = ''] = answers;
+    const first = await until('an answer', () => answers[0]);
     assert.match(first, /^HTTP\/1\.1 503 /);
     assert.equal(codeOf(first.split('\r\n\r\n')[1] ?? ''), 'ServiceUnavailable');
     for (const socket of sockets) socket.destroy();
-    await sleep(100);
-    assert.equal((await server.send('POST', '/culvert/changes', { steps: [] })).status, 200);
+    // The server hears of that in its own time.
+    await until(
+      'room for a body',
+      async () => (await server.send('POST', '/culvert/changes', { steps: [] })).status === 200,
+    );
   });
 
   it('takes no fault in a client that hangs up in its request', async () => {
@@ -372,9 +373,7 @@ describe('the management interface, whatever it is sent', function () {
   });
 });
 
-describe('the management interface, many at once', function () {
-  this.timeout(20_000);
-
+describe('the management interface, many at once', () => {
   it('lets one of many changes with the same ETag through', async () => {
     const server = await startServer();
     try {
@@ -436,8 +435,7 @@ describe('the management interface, many at once', function () {
   });
 });
 
-describe('the management interface with a token', function () {
-  this.timeout(20_000);
+describe('the management interface with a token', () => {
   const token = 'a-secret-of-this-test';
 
   it('answers nothing without it, not even what there is', async () => {
@@ -495,8 +493,7 @@ describe('the management interface with a token', function () {
   });
 });
 
-describe('culvert serve: the command', function () {
-  this.timeout(30_000);
+describe('culvert serve: the command', () => {
   const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
   let folder = '';
 
@@ -509,7 +506,7 @@ describe('culvert serve: the command', function () {
 
   async function failure(...args: string[]): Promise<{ code: number; stderr: string }> {
     try {
-      await exec(process.execPath, [command, 'serve', ...args], { timeout: 10_000 });
+      await exec(process.execPath, [command, 'serve', ...args], { timeout: PATIENCE_MS });
     } catch (error) {
       return error as { code: number; stderr: string };
     }

@@ -4,8 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { commandFile, run } from '../cli/command.js';
-
-const START_LIMIT_MS = 20_000;
+import { PATIENCE_MS } from '../support/until.js';
 
 export interface Asked {
   readonly code: number | null;
@@ -79,7 +78,7 @@ async function launch(folder: string, args: readonly string[]): Promise<{ child:
     const fail = (why: string): void => {
       reject(new Error(`culvert serve ${why}: ${output.join('')}`));
     };
-    const timer = setTimeout(() => fail('did not answer in time'), START_LIMIT_MS);
+    const timer = setTimeout(() => fail('did not answer in time'), PATIENCE_MS);
     const take = (chunk: Buffer): void => {
       output.push(chunk.toString('utf8'));
       const found = /"url":"([^"]+)"/.exec(output.join(''));

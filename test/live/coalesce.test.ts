@@ -59,8 +59,7 @@ function plain(packet: Buffer, ttl: number): string {
 const first = { seq: 1000, options: timestamps(1) };
 const next = { seq: 1100, options: timestamps(1) };
 
-describe('packets of a burst that go into the kernel together', function () {
-  this.timeout(30_000);
+describe('packets of a burst that go into the kernel together', () => {
   const spaces = new Namespaces();
   const slots = new Slots(MAX_BURST + 10);
   let input: TunDevice;

@@ -5,11 +5,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { repositoryRoot } from '../support/machine.js';
+import { PATIENCE_MS } from '../support/until.js';
+import { ControlClient, findSocket } from '../../src/gateway/control-client.js';
 import type { GatewayStatus } from '../../src/gateway/status.js';
 
 const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 const exec = promisify(execFile);
-const PATIENCE_MS = 20_000;
 
 export interface Logged {
   readonly level: string;
@@ -82,7 +83,12 @@ export class GatewayProcess {
   }
 
   async status(): Promise<GatewayStatus> {
-    return JSON.parse(await this.ask('status', '--json')) as GatewayStatus;
+    const client = await ControlClient.connect(findSocket(this.lab, this.runDirectory));
+    try {
+      return (await client.ask({ command: 'status' })) as GatewayStatus;
+    } finally {
+      client.close();
+    }
   }
 
   /** Processor time so far in milliseconds, of all threads, by the kernel's scheduler. */

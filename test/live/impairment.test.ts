@@ -10,8 +10,7 @@ const MIB = 1 << 20;
 const BAD: Impairment = { loss: 0.025, duplicate: 0.025, reorder: 0.1, corrupt: 0.0025 };
 
 /** A sample of `npm run soak`, which runs the whole of it. */
-describe('streams over bad lines, between real kernels', function () {
-  this.timeout(60_000);
+describe('streams over bad lines, between real kernels', () => {
   before(function () {
     needsTunDevice(this);
   });
@@ -51,7 +50,7 @@ describe('streams over bad lines, between real kernels', function () {
       assert.ok(it.lines.lost > 0 && it.lines.reordered > 0);
       assert.equal(it.lines.overflowed, 0);
       for (const { translator, handedOver } of it.pumps) {
-        assert.ok(translator.counters.flowsTcp >= 8, 'each has its part');
+        assert.ok(translator.counters.flowsTcp >= 4, 'each has its part');
         assert.ok(handedOver.packets > 0 && handedOver.lost === 0);
       }
     });

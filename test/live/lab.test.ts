@@ -3,11 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/device/tun/ip-command.js';
 import { PROGRAMS } from '../../src/lab/programs.js';
 import type { LabReport } from '../../src/lab/run.js';
 import { needsCommand, needsTunDevice, repositoryRoot } from '../support/machine.js';
+import { until } from '../support/until.js';
 
 const command = path.join(repositoryRoot, 'dist', 'bin', 'culvert.cjs');
 /** Of this run alone; that of a run that was killed is swept by a later one. */
@@ -40,15 +40,14 @@ class Command {
   }
 
   async says(text: string): Promise<void> {
-    for (let i = 0; !this.errors.includes(text); i++) {
-      assert.ok(i < 1500, `it did not say '${text}': ${this.errors}`);
-      await sleep(10);
-    }
+    await until(
+      () => `'${text}' of: ${this.errors}`,
+      () => this.errors.includes(text),
+    );
   }
 }
 
-describe('culvert lab, with real servers', function () {
-  this.timeout(60_000);
+describe('culvert lab, with real servers', () => {
   let temporary = '';
   let sampling: NodeJS.Timeout;
   /** All processes that were seen in the lab's namespaces. */
@@ -68,10 +67,11 @@ describe('culvert lab, with real servers', function () {
     }
   }
 
-  function nothingIsLeft(): void {
+  async function nothingIsLeft(): Promise<void> {
     assert.deepEqual(ours(), []);
     assert.deepEqual(readdirSync(temporary), []);
-    assert.deepEqual([...seen].filter(isAlive), []);
+    // Who is killed ends when it has its turn.
+    await until('the end of the processes', () => ![...seen].some(isAlive));
     assert.equal(existsSync(`/run/culvert/culvert-${name}.json`), false);
   }
 
@@ -82,7 +82,7 @@ describe('culvert lab, with real servers', function () {
     chmodSync(temporary, 0o755); // servers of other users get to their folders through it
     const killed = namespaces().flatMap((each) => /^culvert-(test-(\d+))-red$/.exec(each)?.slice(1, 3) ?? []);
     for (let i = 0; i < killed.length; i += 2) {
-      if (!existsSync(`/proc/${killed[i + 1]!}`))
+      if (killed[i + 1] === String(process.pid) || !existsSync(`/proc/${killed[i + 1]!}`))
         await new Command(temporary, 'lab', 'down', '--name', killed[i]!).ended;
     }
   });
@@ -115,7 +115,7 @@ describe('culvert lab, with real servers', function () {
     assert.equal(code, 0, run.errors);
     assert.ok(report.passed >= 36, `${report.passed} checks`);
     assert.ok(seen.size > 10, 'servers and clients were seen');
-    nothingIsLeft();
+    await nothingIsLeft();
   });
 
   for (const [signal, when] of [
@@ -126,12 +126,12 @@ describe('culvert lab, with real servers', function () {
     it(`leaves nothing behind when ${signal} ends it while it is at '${when}'`, async () => {
       const run = lab('run');
       await run.says(when);
-      if (when !== 'checks: ') for (let i = 0; ours().length < 3 && i < 500; i++) await sleep(10);
+      if (when !== 'checks: ') await until('namespaces', () => ours().length === 3);
       run.signal(signal);
       // It ends by SIGTERM then, as by a closed terminal.
       assert.equal(await run.ended, signal === 'SIGHUP' ? 'SIGTERM' : signal, run.errors);
       assert.match(run.errors, signal === 'SIGINT' ? /INTERRUPTED/ : /TERMINATED/);
-      nothingIsLeft();
+      await nothingIsLeft();
     });
   }
 
@@ -144,7 +144,7 @@ describe('culvert lab, with real servers', function () {
     sample();
     assert.ok([...seen].filter(isAlive).length > 10, 'servers go on');
     assert.equal(await lab('down').ended, 0);
-    nothingIsLeft();
+    await nothingIsLeft();
   });
 
   it('never starts in another’s namespace, whose processes stay', async () => {
@@ -163,20 +163,19 @@ describe('culvert lab, with real servers', function () {
       ip('netns', 'delete', namespace);
     }
     seen.clear();
-    nothingIsLeft();
+    await nothingIsLeft();
   });
 
   it('goes with Ctrl-C while it starts in the background', async () => {
     const up = lab('up');
-    for (let i = 0; ours().length < 3 && i < 1000; i++) await sleep(10);
+    await until('namespaces', () => ours().length === 3);
     up.signal('SIGINT');
     assert.equal(await up.ended, 'SIGINT');
-    for (let i = 0; existsSync(`/run/culvert/culvert-${name}.json`) && i < 2000; i++) await sleep(10);
-    nothingIsLeft();
+    await until('the end', () => !existsSync(`/run/culvert/culvert-${name}.json`));
+    await nothingIsLeft();
     // The last that it does is to say why.
     const log = (): string => readFileSync(`/run/culvert/culvert-${name}.log`, 'utf8');
-    for (let i = 0; !log().includes('INTERRUPTED') && i < 500; i++) await sleep(10);
-    assert.match(log(), /INTERRUPTED/);
+    await until('why', () => log().includes('INTERRUPTED'));
     rmSync(`/run/culvert/culvert-${name}.log`);
   });
 
@@ -201,7 +200,7 @@ describe('culvert lab, with real servers', function () {
     assert.equal(await second.ended, 7);
     assert.match(second.errors, /LAB_ALREADY_RUNNING/);
     assert.equal(await lab('down').ended, 0);
-    nothingIsLeft();
+    await nothingIsLeft();
     const again = lab('down');
     assert.equal(await again.ended, 8);
     assert.match(again.errors, /LAB_NOT_RUNNING/);

@@ -9,8 +9,7 @@ const NOTHING = 0.1;
 
 describe('what packets cost in heap', () => {
   let used: Record<string, number> = {};
-  before(function () {
-    this.timeout(60_000);
+  before(() => {
     const script = path.join(repositoryRoot, 'dist', 'test', 'support', 'allocation-run.js');
     // Room enough in the young generation that nothing is collected while it is measured.
     const flags = ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'];

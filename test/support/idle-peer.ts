@@ -5,12 +5,12 @@
  *                                           prints `PORT reset` or `PORT end` when one ends
  *   idle-peer hold ADDRESS PORT HOW SECONDS connects; HOW: `silent`, or `keepalive` by the kernel each second. Prints
  *                                           `open`, then `reset` or `end` if that comes; after SECONDS, if neither has,
- *                                           says something and prints `echo`, or `nothing` after a second, and stays
+ *                                           says something and prints `echo`, or `nothing` after five more, and stays
  */
 import net from 'node:net';
 import { ProxyHeaderReader } from '../../src/wire/index.js';
 
-const WAIT_FOR_ECHO_MS = 1000;
+const WAIT_FOR_ECHO_MS = 5000;
 
 const [mode, address = '', ...rest] = process.argv.slice(2);
 

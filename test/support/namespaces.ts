@@ -1,28 +1,39 @@
 /** Network namespaces of a test's own: named after its process, and removed with all that is in them. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { ip } from '../../src/device/tun/ip-command.js';
 import { repositoryRoot } from './machine.js';
 
+/** Where ip-netns(8) binds them. */
+const FOLDER = '/run/netns';
+
 let made = 0;
 let swept = false;
 
-/** Removes what a test process left that was killed before it could clean up. */
+/**
+ * Removes what a test process left that was killed before it could clean up. Nothing of this process is there yet: what has
+ * its number was left by another, whose number came again.
+ */
 function sweep(): void {
-  if (swept) return;
+  if (swept || process.geteuid?.() !== 0 || !existsSync(FOLDER)) return;
   swept = true;
-  for (const [name, pid] of ip('netns', 'list').matchAll(/^culvert-test-(\d+)-\d+/gm))
-    if (!existsSync(`/proc/${String(pid)}`)) ip('netns', 'delete', name);
+  for (const name of readdirSync(FOLDER)) {
+    const pid = /^culvert-test-(\d+)-\d+$/.exec(name)?.[1];
+    if (pid !== undefined && (Number(pid) === process.pid || !existsSync(`/proc/${pid}`))) ip('netns', 'delete', name);
+  }
 }
 
 export class Namespaces {
+  constructor() {
+    sweep();
+  }
+
   private readonly names: string[] = [];
   private readonly children = new Set<ChildProcess>();
 
   /** @returns the name of a new one */
   add(): string {
-    sweep();
     const name = `culvert-test-${process.pid}-${made++}`;
     ip('netns', 'add', name);
     this.names.push(name);

@@ -62,7 +62,7 @@ async function udp(sizes: number[]): Promise<void> {
   for (const size of sizes) {
     const sent = pattern(size, size);
     socket.send(sent, Number(port), address);
-    const [back] = (await once(socket, 'message', { signal: AbortSignal.timeout(3000) })) as [Buffer];
+    const [back] = (await once(socket, 'message', { signal: AbortSignal.timeout(30_000) })) as [Buffer];
     if (back.equals(sent)) same.push(size);
   }
   socket.close();

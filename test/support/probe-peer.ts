@@ -1,6 +1,7 @@
 /**
  * Servers that say which backend they are, and clients that watch who answers: programs that tests run inside a
- * namespace. A line is what a client prints: who answered, and when (milliseconds since 1970).
+ * namespace. A line is what a client prints: who answered, and when, or of a new connection, when it was begun (milliseconds
+ * since 1970).
  *
  *   probe-peer serve ADDRESS PORT   prints `ready`; TCP (behind a PROXY header) and UDP answer ADDRESS to each message
  *   probe-peer hold ADDRESS PORT    one TCP connection, a message each 50 ms; a line for each answer
@@ -14,7 +15,7 @@ import { ProxyHeaderReader } from '../../src/wire/index.js';
 
 const [mode, address = '', port = ''] = process.argv.slice(2);
 
-const tell = (who: string): void => console.log(`${who} ${String(Date.now())}`);
+const tell = (who: string, at = Date.now()): void => console.log(`${who} ${String(at)}`);
 
 function answer(socket: net.Socket): void {
   const reader = new ProxyHeaderReader({ maxLength: 512 });
@@ -52,11 +53,12 @@ function hold(): void {
 
 function open(): void {
   setInterval(() => {
+    const begun = Date.now();
     const socket = net.connect({ host: address, port: Number(port), noDelay: true });
-    socket.setTimeout(1000, () => socket.destroy());
+    socket.setTimeout(10_000, () => socket.destroy());
     socket.on('error', () => undefined);
     socket.on('data', (part: Buffer) => {
-      tell(part.toString().trim());
+      tell(part.toString().trim(), begun);
       socket.destroy();
     });
     socket.write('.');

@@ -9,10 +9,18 @@ const PACKETS = 50_000;
 const ROUNDS = 12;
 const READ_REGION = 8 * 1024 * 1024;
 
-/** Octets of heap that a pass over a capture takes for each packet: the least of several passes, once compiled. */
-async function octetsPerPacket(file: string, slab: Buffer, each: (reader: CaptureReader) => void): Promise<number> {
-  let least = Infinity;
-  for (let round = 0; round < ROUNDS; round++) {
+/**
+ * Octets of heap that a pass over a capture takes for each packet, of several passes, the least first. A pass that is not
+ * compiled yet takes more: there are more of them until one takes less than `enough`, if that is given.
+ */
+async function octetsPerPacket(
+  file: string,
+  slab: Buffer,
+  each: (reader: CaptureReader) => void,
+  enough = Infinity,
+): Promise<number[]> {
+  const passes: number[] = [];
+  for (let round = 0; round < ROUNDS || (round < 10 * ROUNDS && !passes.some((used) => used < enough)); round++) {
     const reader = await CaptureReader.open(file, { slab, to: READ_REGION });
     await reader.fill();
     const before = process.memoryUsage().heapUsed;
@@ -20,9 +28,9 @@ async function octetsPerPacket(file: string, slab: Buffer, each: (reader: Captur
     const used = process.memoryUsage().heapUsed - before;
     assert.equal(reader.frame, PACKETS);
     await reader.close();
-    if (used >= 0) least = Math.min(least, used / PACKETS);
+    if (used >= 0) passes.push(used / PACKETS); // otherwise garbage was collected meanwhile
   }
-  return least;
+  return passes.sort((a, b) => a - b);
 }
 
 describe('what capture files cost in memory', () => {
@@ -50,17 +58,18 @@ describe('what capture files cost in memory', () => {
         slab.copyWithin(w.reserve(r.capturedLength), r.offset, r.offset + r.capturedLength);
         w.commit(r.capturedLength, r.originalLength, r.seconds, r.nanoseconds);
       };
-      const used = await octetsPerPacket(path.join(dir, format), slab, copy);
+      const [least] = await octetsPerPacket(path.join(dir, format), slab, copy, 1);
       w.close();
-      assert.ok(used < 1, `${String(used)} octets a packet`);
-    }).timeout(20000);
+      assert.ok(least! < 1, `${String(least)} octets a packet`);
+    });
 
     it(`would notice one object a packet read from ${format}`, async () => {
       const kept: unknown[] = new Array<unknown>(16);
-      const used = await octetsPerPacket(path.join(dir, format), Buffer.alloc(READ_REGION), (r) => {
+      const passes = await octetsPerPacket(path.join(dir, format), Buffer.alloc(READ_REGION), (r) => {
         kept[r.frame & 15] = { length: r.capturedLength };
       });
-      assert.ok(used >= 8, `${String(used)} octets a packet`);
-    }).timeout(20000);
+      const middle = passes[passes.length >> 1]!;
+      assert.ok(middle >= 8, `${String(middle)} octets a packet`);
+    });
   }
 });

@@ -215,5 +215,5 @@ describe('where captures come from', () => {
     assert.equal(count('head -c 1000 in.pcap | READ'), '4 CAPTURE_TRUNCATED -1');
     assert.equal(count('READ < /dev/null'), 'CAPTURE_EMPTY');
     assert.equal(count('READ < .'), 'CAPTURE_IS_DIRECTORY');
-  }).timeout(20000);
+  });
 });

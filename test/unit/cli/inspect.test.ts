@@ -35,8 +35,7 @@ function culvert(args: readonly string[], input?: Buffer): Ended {
 const matching = (lines: readonly string[], pattern: RegExp): number =>
   lines.filter((line) => pattern.test(line)).length;
 
-describe('culvert inspect', function () {
-  this.timeout(60_000);
+describe('culvert inspect', () => {
   let scratch = '';
   before(() => {
     scratch = mkdtempSync(path.join(os.tmpdir(), 'culvert-inspect-'));
@@ -229,8 +228,7 @@ interface Manifest {
   }[];
 }
 
-describe('culvert inspect over real and hostile captures', function () {
-  this.timeout(60_000);
+describe('culvert inspect over real and hostile captures', () => {
   const folder = path.join(sharedDirectory(), 'captures');
   if (!existsSync(path.join(folder, 'manifest.json'))) {
     it('shows each', function () {

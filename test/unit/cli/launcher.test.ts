@@ -10,8 +10,7 @@ const REJECTED = `process.on('exit', () => console.log(String(require(process.ar
 
 const manifest = JSON.parse(readFileSync(path.join(repositoryRoot, 'package.json'), 'utf8')) as { version: string };
 
-describe('launcher', function () {
-  this.timeout(20_000);
+describe('launcher', () => {
   let folder = '';
   const bin = (): string => path.join(folder, 'dist', 'bin');
 

@@ -16,8 +16,7 @@ const moduleUrl = (name: string): string =>
 /** Octets of a file at the most, under `ulimit -f 1`: a block has 512 of them by POSIX, 1024 in bash. */
 const LIMIT = 1024;
 
-describe('what the command prints', function () {
-  this.timeout(20_000);
+describe('what the command prints', () => {
   let dir = '';
   beforeEach(() => {
     dir = mkdtempSync(path.join(os.tmpdir(), 'culvert-print-'));

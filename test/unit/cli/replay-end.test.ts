@@ -43,7 +43,7 @@ describe('culvert replay: the end', () => {
     assert.ok(stdout.length > 2 * PIPE, `a report of ${String(stdout.length)} octets proves nothing`);
     const report = JSON.parse(stdout.toString('utf8')) as { services: unknown[] };
     assert.equal(report.services.length, SERVERS);
-  }).timeout(20_000);
+  });
 
   it('says that a report could not be written, to a full disk for example', () => {
     const full = openSync('/dev/full', 'w');
@@ -55,5 +55,5 @@ describe('culvert replay: the end', () => {
     closeSync(full);
     assert.match(stderr, /CAPTURE_WRITE_FAILED: standard output: .*ENOSPC/);
     assert.equal(status, 6);
-  }).timeout(20_000);
+  });
 });

@@ -66,8 +66,7 @@ describe('culvert replay: the plan', () => {
   });
 });
 
-describe('culvert replay: the command', function () {
-  this.timeout(60_000);
+describe('culvert replay: the command', () => {
   let scratch = '';
   before(() => {
     scratch = mkdtempSync(path.join(os.tmpdir(), 'culvert-replay-'));

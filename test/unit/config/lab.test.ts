@@ -474,5 +474,5 @@ describe('config: a lab with mistakes', () => {
       }),
       { numRuns: 300 },
     );
-  }).timeout(30_000);
+  });
 });

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { GONE, type PacketDevice } from '../../../src/device/device.js';
 import { ImpairedDevice } from '../../../src/device/impair.js';
@@ -8,6 +7,7 @@ import { memoryPair } from '../../../src/device/memory.js';
 import { Slots } from '../../support/device-swap.js';
 import { udpPacket } from '../../support/packets.js';
 import { faults } from '../../support/dissect.js';
+import { until } from '../../support/until.js';
 
 const AT = 16;
 
@@ -58,9 +58,7 @@ function within(what: string, count: number, rate: number): void {
   assert.ok(Math.abs(count - N * rate) < slack, `${what}: ${count} of ${N}, wanted ${N * rate} ± ${Math.round(slack)}`);
 }
 
-describe('impaired line', function () {
-  this.timeout(20_000);
-
+describe('impaired line', () => {
   it('is a good line when nothing is asked for', () => {
     const line = new ImpairedLine({}, 1);
     const out = pass(line, 500);
@@ -209,9 +207,7 @@ describe('impaired line', function () {
   });
 });
 
-describe('impaired device', function () {
-  this.timeout(10_000);
-
+describe('impaired device', () => {
   const device = (read: Impairment, write: Impairment, now?: () => number) => {
     const [near, far] = memoryPair({ capacity: 512 });
     const impaired = new ImpairedDevice(near, { seed: 1, read, write, ...(now === undefined ? {} : { now }) });
@@ -254,8 +250,8 @@ describe('impaired device', function () {
     assert.deepEqual(got, [0, 1, 2]);
     assert.equal(slots.write(impaired, 0, 3), 3);
     assert.equal(slots.read(far), 0);
-    await sleep(60);
-    assert.equal(slots.read(far), 3);
+    let sent = 0;
+    await until('all three', () => (sent += slots.read(far)) === 3);
     impaired.close();
   });
 
@@ -266,11 +262,11 @@ describe('impaired device', function () {
     for (let i = 0; i < 5; i++) slots.put(i, packet(i));
     assert.equal(slots.write(impaired, 0, 5), 5);
     const got: number[] = [];
-    for (let tries = 0; got.length < 5 && tries < 100; tries++) {
+    await until('all five', () => {
       const n = slots.read(far);
       for (let i = 0; i < n; i++) got.push(numberOf(slots.packet(i)));
-      await sleep(5);
-    }
+      return got.length >= 5;
+    });
     assert.deepEqual(got, [0, 1, 2, 3, 4]);
     impaired.close();
   });
@@ -282,9 +278,9 @@ describe('impaired device', function () {
     slots.write(far, 0, 1);
     impaired.onReadable(() => answers.push(slots.read(impaired)));
     impaired.start();
-    await sleep(10);
+    await until('the packet on the line', () => near.counters.readPackets === 1);
     near.vanish();
-    await sleep(100);
+    await until('the end', () => answers.includes(GONE));
     assert.deepEqual(
       answers.filter((n) => n !== 0),
       [1, GONE],

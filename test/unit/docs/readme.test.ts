@@ -28,8 +28,7 @@ describe('README examples', () => {
     assert.equal(examples.length, 2);
   });
 
-  it('serve LINKID, and outlive a peer that sends no header', async function () {
-    this.timeout(20_000);
+  it('serve LINKID, and outlive a peer that sends no header', async () => {
     const file = path.join(folder, 'linkid.mjs');
     const free = `${examples[0]!.replace('listen(8080', 'listen(0')}\nserver.on('listening', () => console.log(server.address().port));`;
     writeFileSync(file, free);

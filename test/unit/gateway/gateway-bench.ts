@@ -66,6 +66,7 @@ export class GatewayBench {
   onFailure: (error: CulvertError) => void = () => undefined;
   private readonly folder = mkdtempSync(path.join(os.tmpdir(), 'culvert-gateway-'));
   private readonly file = path.join(this.folder, 'lab.yaml');
+  private passed = 0;
 
   async start(text: string): Promise<this> {
     writeFileSync(this.file, text);
@@ -86,6 +87,16 @@ export class GatewayBench {
     return this;
   }
 
+  /** Stops the clock that flows and ports age by, until the end: only `pass` moves it. Timers go on. */
+  stopClock(): void {
+    const stopped = performance.now();
+    performance.now = () => stopped + this.passed;
+  }
+
+  pass(ms: number): void {
+    this.passed += ms;
+  }
+
   get pump(): Pump {
     const { plane } = this.gateway;
     if (!(plane instanceof LocalPlane)) throw new Error('no pump in this thread');
@@ -98,6 +109,7 @@ export class GatewayBench {
   }
 
   async stop(): Promise<void> {
+    Reflect.deleteProperty(performance, 'now');
     try {
       await this.gateway.stop();
     } finally {

@@ -5,6 +5,7 @@ import { backendPortUse, PortWatch } from '../../../src/gateway/port-use.js';
 import { Tables } from '../../../src/translate/tables.js';
 import { address, link, topology } from '../../support/bench.js';
 import { SYN, tcpPacket } from '../../support/packets.js';
+import { until } from '../../support/until.js';
 import { GatewayBench, labText } from './gateway-bench.js';
 
 const BACKEND = address('10.1.0.4') | 0;
@@ -145,18 +146,20 @@ describe('the warning before NAT ports run out', () => {
     const bench = new GatewayBench();
     const tight = '{ natPorts: { first: 2000, count: 10 }, timeouts: { tcpHalfOpen: 0.3, portHold: 1 } }';
     await bench.start(labText({ translation: tight }));
+    bench.stopClock();
     try {
       for (let sport = 1; sport <= 10; sport++) {
         const syn = tcpPacket({ src: '10.0.0.5', dst: '10.0.0.9', sport, dport: 53, flags: SYN });
         bench.machine.device('red').give(syn);
       }
       const warnings = (): string[] => bench.told('NAT ports towards').map(({ level }) => level);
-      for (let i = 0; warnings().length < 2; i++) {
-        assert.ok(i < 400, `told: ${warnings().join()}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await until('the warning', () => warnings().length > 0);
+      bench.pass(600);
+      await until('the end of the flows', () => bench.pump.translator.flows.count === 0);
+      assert.deepEqual(warnings(), ['warn']);
+      bench.pass(2000);
+      await until('the end of the warning', () => warnings().length > 1);
       assert.deepEqual(warnings(), ['warn', 'info']);
-      assert.equal(bench.pump.translator.flows.count, 0);
     } finally {
       await bench.stop();
     }
@@ -170,10 +173,7 @@ describe('the warning before NAT ports run out', () => {
       for (let i = 0; i < 4; i++) bench.send('red', i);
       assert.equal(bench.gateway.status().backendPorts[0]!.warned, false);
       bench.send('red', 4);
-      for (let i = 0; bench.told('NAT ports towards').length === 0; i++) {
-        assert.ok(i < 100, 'no warning came by itself');
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await until('a warning by itself', () => bench.told('NAT ports towards').length > 0);
       const [line] = bench.told('NAT ports towards');
       assert.equal(line!.level, 'warn');
       assert.deepEqual(line!.fields, {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { GONE } from '../../../src/device/device.js';
 import { Patience } from '../../../src/gateway/patience.js';
 import { Pump, type Port } from '../../../src/gateway/pump.js';
 import { datagram, faults, segment } from '../../support/dissect.js';
 import { address, endpoint, link, rule, topology } from '../../support/bench.js';
 import { ACK, PSH, SYN, pseudoSum, tcpPacket, udpPacket } from '../../support/packets.js';
+import { until } from '../../support/until.js';
 import { fold, sum } from '../../../src/wire/checksum.js';
 import { ScriptedDevice } from './scripted-device.js';
 
@@ -262,17 +262,15 @@ describe('gateway: the pump', () => {
     assert.equal(headers(), 1);
     assert.equal(runs(), true);
     now += 400;
-    await sleep(60);
+    await until('the header again', () => headers() > 1);
     assert.equal(headers(), 2);
     assert.deepEqual(faults(provider.written.at(-1)!.packet), []);
     assert.equal(pump.translator.flows.count, 1);
-    for (let i = 0; i < 24; i++) {
+    await until('the end of the flow', () => {
       now += 400_000;
-      await sleep(50);
-    }
-    assert.equal(pump.translator.flows.count, 0);
-    await sleep(300);
-    assert.equal(runs(), false);
+      return pump.translator.flows.count === 0;
+    });
+    await until('the end of the timer', () => !runs());
   });
 
   it('lets its timer rest until a flow can end when nothing comes, and runs it again when something does', async () => {
@@ -281,8 +279,7 @@ describe('gateway: the pump', () => {
     const period = (): number => (pump as unknown as { periodMs: number }).periodMs;
     red.give(request(1));
     assert.equal(period(), 256);
-    await sleep(600);
-    assert.equal(ticks, 2);
+    await until('two ticks', () => ticks === 2);
     const end = now + 240_000;
     assert.ok(period() > 200_000 && Math.abs(now + period() - end) <= 512, `${period()} ms`);
     red.give(request(2));
@@ -294,13 +291,11 @@ describe('gateway: the pump', () => {
     pump.onTick = () => ticks++;
     const period = (): number => (pump as unknown as { periodMs: number }).periodMs;
     red.give(request(1));
-    await sleep(600);
-    assert.ok(period() > 256);
+    await until('the rest', () => period() > 256);
     const before = ticks;
     assert.equal(pump.attend().endFlowsOn(NAT[0]!), 1);
-    await sleep(300);
+    await until('the end of the timer', () => period() === 0);
     assert.equal(ticks, before + 1);
-    assert.equal(period(), 0);
   });
 
   it('tells the control side the time, also while nothing comes', () => {
@@ -311,6 +306,8 @@ describe('gateway: the pump', () => {
   });
 
   it('does not let its timer rest while fragments wait', async () => {
+    let ticks = 0;
+    pump.onTick = () => ticks++;
     red.give(request(1));
     const later = request(2);
     later.writeUInt16BE(1, 6);
@@ -318,7 +315,7 @@ describe('gateway: the pump', () => {
     later.writeUInt16BE(0xffff - fold(sum(later, 0, 20)), 10);
     red.give(later);
     assert.equal(pump.fragmentsWaiting, 1);
-    await sleep(600);
+    await until('three ticks', () => ticks === 3);
     assert.equal((pump as unknown as { periodMs: number }).periodMs, 256);
   });
 

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { statusText } from '../../../../src/cli/status-text.js';
 import { parseLab } from '../../../../src/config/index.js';
 import { Gateway } from '../../../../src/gateway/gateway.js';
@@ -11,6 +10,7 @@ import { planNetworks } from '../../../../src/gateway/plan.js';
 import { HEADER, setCsumOffset, setCsumStart, setFlags } from '../../../../src/wire/virtio-net.js';
 import { ACK, FIN, pseudoSum, RST, SYN, tcpPacket, udpPacket } from '../../../support/packets.js';
 import { parseTcp, type ParsedTcp } from '../../../support/parsed-tcp.js';
+import { until } from '../../../support/until.js';
 import type { ScriptedDevice } from '../scripted-device.js';
 import { ScriptedMachine } from '../scripted-machine.js';
 
@@ -96,12 +96,7 @@ describe('probes: in the gateway', () => {
 
   /** The next TCP segment of the gateway's to the backend, from the `from`-th packet on. */
   async function segment(device: ScriptedDevice, from: number): Promise<ParsedTcp> {
-    for (let i = 0; i < 400; i++) {
-      const found = device.written[from];
-      if (found !== undefined) return parseTcp(found.packet);
-      await sleep(5);
-    }
-    throw new Error('nothing was sent');
+    return parseTcp((await until('a segment', () => device.written[from])).packet);
   }
 
   const reply = (to: ParsedTcp, flags: number, seq: number): Buffer =>

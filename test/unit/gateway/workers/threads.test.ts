@@ -7,9 +7,7 @@ import type { RingThreadData } from '../../../support/ring-thread.js';
 
 const COUNT = 20_000;
 
-describe('two threads', function () {
-  this.timeout(60_000);
-
+describe('two threads', () => {
   it('hand packets over in order, whole and without loss, and nobody sleeps while something waits', async () => {
     const memory = steeringMemory(2);
     const { port1, port2 } = new MessageChannel();
