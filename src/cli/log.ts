@@ -5,14 +5,13 @@
 import { fstatSync } from 'node:fs';
 import { pino } from 'pino';
 import type { Log, LogFields } from '../gateway/log.js';
-import { isTerminal, print, STDERR, tell } from './print.js';
+import { isTerminal, print, STDERR, STDOUT } from './print.js';
 
 /** JSON lines to standard output. */
 export function jsonLog(): Log {
   const logger = pino(
     { timestamp: () => `,"time":"${new Date().toISOString()}"`, formatters: { level: (level) => ({ level }) } },
-    // A log of control events is small; what was logged must be out when the process ends.
-    { write: printIfPossible },
+    { write: writerOf('stdout') },
   );
   return {
     info: (message, fields = {}) => logger.info(fields, message),
@@ -21,18 +20,10 @@ export function jsonLog(): Log {
   };
 }
 
-function printIfPossible(line: string): void {
-  try {
-    print(line);
-  } catch {
-    // See above.
-  }
-}
-
 /** Lines of text to standard error: on a terminal the time of day, elsewhere the date too. */
 export function textLog(): Log {
   const onTerminal = isTerminal('stderr');
-  const put = writerOfStderr();
+  const put = writerOf('stderr');
   const write = (level: string, message: string, fields: LogFields = {}): void => {
     const now = new Date().toISOString();
     const time = onTerminal ? now.slice(11, 23) : now;
@@ -46,13 +37,22 @@ export function textLog(): Log {
   };
 }
 
-/** A pipe's reader may be slow, and packets must not wait for it. */
-function writerOfStderr(): (line: string) => void {
-  const status = fstatSync(STDERR);
-  if (!status.isFIFO() && !status.isSocket()) return tell;
-  const { stderr } = process;
-  stderr.on('error', () => undefined);
-  return (line) => void stderr.write(line);
+/** A pipe's reader may be slow, and packets must not wait for it. To a file a line is out at once, even where the process breaks. */
+function writerOf(name: 'stdout' | 'stderr'): (line: string) => void {
+  const descriptor = name === 'stdout' ? STDOUT : STDERR;
+  const status = fstatSync(descriptor);
+  if (status.isFIFO() || status.isSocket()) {
+    const stream = process[name];
+    stream.on('error', () => undefined);
+    return (line) => void stream.write(line);
+  }
+  return (line) => {
+    try {
+      print(line, descriptor);
+    } catch {
+      // See the head.
+    }
+  };
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));

@@ -1,9 +1,11 @@
 /** What the command prints is whole, or the exit code says that it is not. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { commandFile } from '../../cli/command.js';
@@ -93,6 +95,23 @@ describe('what the command prints', () => {
         { encoding: 'utf8' },
       );
       assert.equal(status, 42, stderr);
+    });
+
+    it(`keeps nobody waiting for a log that nobody reads, and loses no line of it (${kind})`, async () => {
+      const lines = 3000;
+      const script = `import { ${kind} } from ${JSON.stringify(moduleUrl('log'))};
+        import { writeSync } from 'node:fs';
+        const log = ${kind}(); for (let i = 0; i < ${String(lines)}; i++) log.info('${'x'.repeat(300)}');
+        writeSync(3, 'went on');`;
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      });
+      const closed = new Promise((resolve) => child.on('close', resolve));
+      await once(child.stdio[3] as Readable, 'data');
+      let got = '';
+      child[kind === 'jsonLog' ? 'stdout' : 'stderr']!.on('data', (part: Buffer) => (got += part.toString()));
+      assert.equal(await closed, 0);
+      assert.equal(got.split('\n').length - 1, lines);
     });
   }
 });
