@@ -30,6 +30,7 @@ interface Carrier {
 
 export class Mapping {
   private readonly carriers = new Map<string, Carrier>();
+  /** The tuple that a consumer's flow was on last. */
   private readonly holders = new Map<string, string>();
   private readonly problems: Problems;
 
@@ -60,7 +61,8 @@ export class Mapping {
       this.carriers.set(key, carrier);
     }
     carrier.owner = owner;
-    const holder = this.holders.get(tuple);
+    const flow = `${String(protocol)} ${tuple}`; // the same ports may carry TCP and UDP at a time, as for HTTP/3
+    const holder = this.holders.get(flow);
     if (holder !== undefined && holder !== key) {
       const other = this.carriers.get(holder);
       if (carrier.superseded) {
@@ -71,7 +73,7 @@ export class Mapping {
         other.superseded = true;
       }
     }
-    this.holders.set(tuple, key);
+    this.holders.set(flow, key);
   }
 
   /** Whether a flow has the tuple, or had it. */
