@@ -20,6 +20,8 @@ import type { ProviderStream } from './provider-stream.js';
 
 /** Segments farther away than any window are not a stream's. */
 const FAR = 2 ** 30;
+/** Octets of the shortest header: PROXY v2 of TCP/IPv4 without TLVs. */
+const LEAST_HEADER = 28;
 /** Equal datagrams looked at for the best match. */
 const MAX_CANDIDATES = 64;
 
@@ -164,6 +166,8 @@ export class ProviderCheck implements Visitor {
   /** A segment of a stream whose header is to come. */
   private awaited(s: ProviderStream, p: Packet, t: Transport, frame: Frame, offset: number, syn: boolean): void {
     if (offset < 0 || (t.flags & RST) !== 0 || (syn && t.dataLength === 0)) return;
+    // Past the header a bare ACK goes on by its number alone, though what it overtook calls for the header only later.
+    if (t.dataLength === 0 && (t.flags & FIN) === 0 && offset >= LEAST_HEADER) return;
     // Behind octets that the capture lacks a bare ACK says only that the server has had them, the header among them.
     if (t.dataLength === 0 && (s.input?.held.firstGap(0, offset) ?? offset) < offset) return;
     if (t.dataLength === 0 || offset > 0) {

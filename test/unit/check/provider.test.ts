@@ -58,6 +58,19 @@ describe('check of the provider’s side', () => {
     assert.deepEqual(codes(await check(lab)), ['before-header']);
   });
 
+  it('accepts a bare ACK that overtook the data before it, also before the header, but not one unshifted', async () => {
+    for (const shift of [true, false]) {
+      const lab = new Lab();
+      const c = new Connection(lab).handshake();
+      lab.input.splice(HEADER, 1);
+      const [headed] = lab.provider.splice(HEADER, 1);
+      c.up(5, {}, shift);
+      lab.provider.push(headed!);
+      c.up(0, { payload: 'hello' });
+      assert.deepEqual(codes(await check(lab)), shift ? [] : ['before-header']);
+    }
+  });
+
   it('tells client octets that overtook the header', async () => {
     const { lab } = whole();
     const [moved] = lab.provider.splice(HEADER, 1);
