@@ -112,7 +112,7 @@ export class ImpairedDevice implements PacketDevice {
 
   onReadable(callback: () => void): void {
     this.callback = callback;
-    this.inner.onReadable(callback);
+    this.inner.onReadable(() => this.call());
   }
 
   start(): void {
@@ -160,12 +160,17 @@ export class ImpairedDevice implements PacketDevice {
     this.readTimer = setTimeout(
       () => {
         this.readTimer = null;
-        this.callback?.();
+        this.call();
         // Whoever did not read is called again, as the contract has it.
         this.wakeReader(this.now());
       },
       Math.max(0, due - now),
     );
+  }
+
+  /** The end may be told by the line and by the device inside; whoever was told is not told again. */
+  private call(): void {
+    if (!this.goneTold) this.callback?.();
   }
 
   private clearReadTimer(): void {

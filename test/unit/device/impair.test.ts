@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { GONE, type PacketDevice } from '../../../src/device/device.js';
 import { ImpairedDevice } from '../../../src/device/impair.js';
@@ -288,6 +289,25 @@ describe('impaired device', () => {
     assert.equal(slots.write(impaired, 0, 1), GONE);
     impaired.close();
     assert.equal(slots.read(impaired), GONE);
+  });
+
+  it('says once that the device is gone, also when a late packet is due in the same turn', async () => {
+    const { impaired, near, far, slots } = device({ delayMs: 200 }, {});
+    const answers: number[] = [];
+    slots.put(0, packet(1));
+    slots.write(far, 0, 1);
+    impaired.onReadable(() => answers.push(slots.read(impaired)));
+    impaired.start();
+    await until('the packet on the line', () => near.counters.readPackets === 1);
+    for (const end = performance.now() + 250; performance.now() < end;); // the turn takes longer than the delay
+    near.vanish();
+    await until('the end', () => answers.includes(GONE));
+    await sleep(50);
+    assert.deepEqual(
+      answers.filter((n) => n !== 0),
+      [1, GONE],
+    );
+    impaired.close();
   });
 
   it('skips and counts what does not lie in the slab', () => {
