@@ -30,7 +30,7 @@ import { labFile, type LabNames, namesOf, type Consumer } from './topology.js';
 const FOLDER_PREFIX = 'culvert-lab-';
 /** Time that another lab's process has to end, and that a server has to listen. */
 const END_MS = 20_000;
-const START_MS = 20_000;
+const START_MS = 60_000;
 const SERVERS: readonly Server[] = [
   ...[nginx, haproxy, mariadb, postfix, unbound, bannerServer],
   ...linkIdServers,

@@ -30,7 +30,7 @@ export class Processes {
   async run(
     namespace: string,
     command: readonly string[],
-    { input = '', timeoutMs = 20_000 }: { readonly input?: string; readonly timeoutMs?: number } = {},
+    { input = '', timeoutMs = 60_000 }: { readonly input?: string; readonly timeoutMs?: number } = {},
   ): Promise<Finished> {
     const child = this.start(namespace, command);
     child.stdin!.on('error', () => undefined); // one that ends without reading it

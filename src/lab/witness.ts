@@ -18,7 +18,7 @@ import type { LabNames, Network } from './topology.js';
 const HEADERS = 'tcp[((tcp[12] & 0xf0) >> 2):4] = 0x0d0a0d0a';
 const SYNS = 'tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn';
 const FRAGMENTS = 'ip[6:2] & 0x3fff != 0';
-const START_MS = 10_000;
+const START_MS = 30_000;
 const REGION_OCTETS = 1 << 18;
 
 export class Witness {

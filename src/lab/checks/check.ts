@@ -20,7 +20,7 @@ export interface Check {
 }
 
 /** A packet that was seen by a server is seen by tcpdump a moment later. */
-const WITNESS_MS = 3000;
+const WITNESS_MS = 6000;
 
 /** Waits until something holds. @returns whether it does */
 export async function eventually(holds: () => boolean, timeoutMs = WITNESS_MS): Promise<boolean> {

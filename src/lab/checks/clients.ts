@@ -20,4 +20,4 @@ export async function client(
 }
 
 export const curl = (stage: Stage, who: Consumer, url: string, ...more: readonly string[]): Promise<string> =>
-  client(stage, who, ['curl', '--silent', '--show-error', '--max-time', '10', ...more, url]);
+  client(stage, who, ['curl', '--silent', '--show-error', '--max-time', '30', ...more, url]);

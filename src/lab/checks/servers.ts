@@ -18,7 +18,7 @@ function parseAnswer(text: string, encoding: 'latin1' | 'hex'): Seen {
   return { source, destination, ...(tlv === undefined ? {} : { linkId: linkIdOfTlv(Buffer.from(tlv, encoding)) }) };
 }
 
-const BANNER_MS = 10_000;
+const BANNER_MS = 30_000;
 
 /** Waits for a line of a server's log. */
 async function logged({ lab }: Stage, server: string, file: string, pattern: RegExp): Promise<string> {
@@ -63,7 +63,7 @@ export const serverChecks: readonly Check[] = [
 
   onBoth('MariaDB, mariadb', async (stage, who) => {
     const login = ['--no-defaults', `--user=${MARIADB_USER.name}`, `--password=${MARIADB_USER.password}`];
-    const server = [`--host=${ENDPOINT.main}`, `--port=${PORT.mariadb.frontend}`, '--connect-timeout=10'];
+    const server = [`--host=${ENDPOINT.main}`, `--port=${PORT.mariadb.frontend}`, '--connect-timeout=30'];
     const query = 'SELECT host FROM information_schema.processlist WHERE id = CONNECTION_ID()';
     const what = ['--batch', '--skip-column-names', '--execute', query];
     const answer = await client(stage, who, [mariadb.name.toLowerCase(), ...login, ...server, ...what]);
@@ -71,7 +71,7 @@ export const serverChecks: readonly Check[] = [
   }),
 
   onBoth('Postfix, swaks', async (stage, who) => {
-    const mail = ['--from', 'lab@lab.test', '--to', 'nobody@lab.test', '--helo', who, '--timeout', '10'];
+    const mail = ['--from', 'lab@lab.test', '--to', 'nobody@lab.test', '--helo', who, '--timeout', '30'];
     const answer = await client(stage, who, ['swaks', '--server', ENDPOINT.main, ...mail]);
     const queued = /queued as (\w+)/.exec(answer)?.[1];
     assert.ok(queued !== undefined, `the mail was not taken:\n${answer}`);
@@ -94,7 +94,7 @@ export const serverChecks: readonly Check[] = [
 
   onBoth('DNS over TCP, dig', async (stage, who) => {
     const name = `${who}-tcp.lab.test`;
-    const answer = await client(stage, who, ['dig', `@${ENDPOINT.main}`, '+tcp', '+tries=1', '+time=5', name, 'TXT']);
+    const answer = await client(stage, who, ['dig', `@${ENDPOINT.main}`, '+tcp', '+tries=1', '+time=20', name, 'TXT']);
     assert.match(answer, /status: NXDOMAIN/);
     const asked = new RegExp(`info: (\\S+) ${name.replaceAll('.', '\\.')}\\. TXT IN`);
     const source = await logged(stage, unbound.name, OUTPUT_LOG, asked);
@@ -103,7 +103,7 @@ export const serverChecks: readonly Check[] = [
 
   onBoth('DNS in fragments, dig', async (stage, who) => {
     const fragments = stage.consumers[who].fragments;
-    const ask = ['+notcp', '+ignore', '+bufsize=4096', '+tries=1', '+time=5', LONG_NAME, 'TXT'];
+    const ask = ['+notcp', '+ignore', '+bufsize=4096', '+tries=1', '+time=20', LONG_NAME, 'TXT'];
     const answer = await client(stage, who, ['dig', `@${ENDPOINT.main}`, ...ask]);
     assert.equal(answer.match(/TXT\t"/g)?.length ?? 0, LONG_RECORDS, answer);
     const size = Number(/MSG SIZE +rcvd: (\d+)/.exec(answer)?.[1]);
