@@ -19,7 +19,7 @@ export async function until<T>(
     const late = process.uptime() > end;
     const seen = await look();
     if (seen !== false && seen !== null && seen !== undefined) return seen as Exclude<T, false | null | undefined>;
-    assert.ok(!late, `it did not come in ${PATIENCE_MS / 1000} s: ${typeof what === 'string' ? what : what()}`);
+    if (late) assert.fail(`it did not come in ${PATIENCE_MS / 1000} s: ${typeof what === 'string' ? what : what()}`);
     await sleep(everyMs);
   }
 }
