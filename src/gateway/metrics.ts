@@ -162,6 +162,7 @@ function own(e: Exposition, s: GatewayStatus): void {
   e.counter('culvert_packets_lost_total', 'Translated packets that an interface did not take.', ofNetwork, [
     ...byNetwork((n) => n.lost + n.counters.writeErrors),
   ]);
+  e.counter('culvert_no_device_total', 'Packets that had no interface to go to.', [], one(s.noDevice));
   e.counter(
     'culvert_drops_total',
     'Packets dropped, by reason.',

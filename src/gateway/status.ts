@@ -80,6 +80,8 @@ export interface GatewayStatus {
   readonly drops: Partial<Record<Reason, number>>;
   /** Packets that an interface did not take, or that had none to go to. */
   readonly lost: number;
+  /** Of those, what had none to go to. */
+  readonly noDevice: number;
   readonly reloads: Reloads;
   /** Those that run. */
   readonly taps: readonly TapStatus[];
@@ -137,6 +139,7 @@ export function reportStatus(source: StatusSource): GatewayStatus {
     icmpErrors,
     drops,
     lost: plane.networks.reduce((sum, { lost }) => sum + lost, plane.noDevice + plane.handedOver.lost),
+    noDevice: plane.noDevice,
     reloads: { ...reloads },
     taps,
   };

@@ -396,17 +396,19 @@ export function acknowledgmentToClient(c: Core, l4: number, f: number): number {
 }
 
 /**
- * A pure ACK that has just acknowledged the header tells the client nothing, since the octets are ours; and to a client
- * that has sent data it can look like a duplicate ACK. It does tell a client that the SYN-ACK offered less than a first
- * flight, or one that waits for the answer to its FIN.
- * Called between `acknowledgmentToClient` and `trackServer`.
+ * A pure ACK of the header that nothing has acknowledged yet tells the client nothing, since the octets are ours; and to
+ * a client that has sent data it can look like a duplicate ACK. It does tell a client that the SYN-ACK offered less than
+ * a first flight, or one that waits for the answer to its FIN.
+ * Called before `acknowledgmentToClient`, which changes what it looks at.
  */
 export function isHeaderAck(c: Core, l4: number, at: number): boolean {
   const { slab: b, r } = c;
-  if ((r[at + F.STATUS]! & (F.HEADER_ACKED | F.CLIENT_FIN)) !== F.HEADER_ACKED) return false;
+  const status = r[at + F.STATUS]!;
+  if ((status & (F.HEADER_SENT | F.HEADER_ACKED | F.CLIENT_FIN)) !== F.HEADER_SENT) return false;
   // A fragment's data may be in the next one.
   if (c.fragmented || hasSack(b, l4)) return false;
-  if (tcp.acknowledgment(b, l4) !== r[at + F.START] || tcp.sequence(b, l4) !== r[at + F.SERVER_NEXT]) return false;
+  const headerEnd = (r[at + F.START]! + (status >>> F.HEADER_SHIFT)) | 0;
+  if (tcp.acknowledgment(b, l4) !== headerEnd || tcp.sequence(b, l4) !== r[at + F.SERVER_NEXT]) return false;
   // The SYN-ACK's, which is not scaled; of a scaled one, after an ACK at S, more is told than this says.
   const told = r[at + F.WINDOWS]! & 0xffff;
   return told >= FIRST_FLIGHT || told >= tcp.window(b, l4) << (r[at + F.SCALES]! & 0xff);

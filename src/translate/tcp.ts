@@ -178,7 +178,10 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
   if ((flags & (tcp.RST | tcp.ACK)) === tcp.RST && insertion.doubtsReset(c, at, tcp.sequence(b, l4))) {
     return RESET_IN_DOUBT;
   }
-  if (exceedsBandwidth(c, at, TO_CONSUMER)) return BANDWIDTH_EXCEEDED;
+  const absorbed =
+    c.options.absorbHeaderAck && isOpen && dataLength === 0 && flags === tcp.ACK && insertion.isHeaderAck(c, l4, at);
+  // What ends here takes none of the link's bandwidth.
+  if (!absorbed && exceedsBandwidth(c, at, TO_CONSUMER)) return BANDWIDTH_EXCEEDED;
   c.deltaRest = 0;
   const isSyn = (flags & tcp.SYN) !== 0;
   if (isSyn) {
@@ -194,8 +197,6 @@ export function fromProvider(c: Core, ip: number, l4: number, end: number, segme
     c.deltaRest += insertion.acknowledgmentToClient(c, l4, f);
     if (tcp.window(b, l4) !== window) c.counters.windowsClamped++;
   }
-  const absorbed =
-    c.options.absorbHeaderAck && isOpen && dataLength === 0 && flags === tcp.ACK && insertion.isHeaderAck(c, l4, at);
   const seen = r[at + F.SEEN]!;
   trackServer(c, f, tcp.sequence(b, l4), dataLength, flags, tcp.acknowledgment(b, l4), tcp.window(b, l4));
   // An answer to the header, which goes again as long as there is one, keeps no flow alive whose client has left.

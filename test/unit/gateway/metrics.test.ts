@@ -63,6 +63,23 @@ describe('metrics, against counted traffic', () => {
     assert.equal(await value('culvert_flows_limit'), bench.gateway.status().flows.most);
   });
 
+  it('have what found no interface to go to, once, beside what an interface did not take', async () => {
+    const { pump } = bench;
+    const provider = pump.ports.find(({ device }) => device === bench.machine.device('provider'))!;
+    bench.send('red', 1);
+    assert.equal(await value('culvert_no_device_total'), 0);
+    const { natAddresses } = provider;
+    pump.assign([[provider, -1, new Int32Array(0)]]);
+    assert.equal(bench.send('red', 1), null);
+    assert.equal(bench.send('blue', 1), null);
+    assert.equal(await value('culvert_no_device_total'), 2);
+    assert.equal(await value('culvert_packets_lost_total{network="provider",device="cv-provider"}'), 0);
+    assert.equal(bench.gateway.status().lost, 2);
+    pump.assign([[provider, -1, natAddresses]]);
+    assert.notEqual(bench.send('red', 1), null);
+    assert.equal(await value('culvert_no_device_total'), 2);
+  });
+
   it('have each end of a flow', async () => {
     bench.send('red', 1);
     bench.send('red', 2);

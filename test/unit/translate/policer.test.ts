@@ -166,6 +166,27 @@ describe('the bandwidth of Direct Connect on the packet path', () => {
     assert.deepEqual([b.t.flows.count, used(), [...r.subarray(0, 56)]], [flows, ports, records]);
   });
 
+  it('is not taken by an acknowledgment of the header that ends here, nor does a used up one keep it out', () => {
+    const lab = topology(link({ ...DIRECT, bitsPerSecond: MEGABIT }));
+    const left = (absorbHeaderAck: boolean): number => {
+      const s = new Stream(new Bench(lab, { absorbHeaderAck })).open();
+      assert.equal(s.reply({ acked: s.length }).verdict, absorbHeaderAck ? 'absorbed' : 'forward');
+      let octets = 0;
+      for (; s.reply({ payload: 'x', acked: s.length }).verdict === 'forward'; octets += 41);
+      return octets;
+    };
+    assert.equal(left(true) - left(false), 41, 'a bare ACK of 40 octets');
+    const s = new Stream(new Bench(lab, { absorbHeaderAck: true })).open();
+    const other = new Stream(s.bench, { clientPort: 5000 });
+    other.syn();
+    other.synAck();
+    other.send();
+    const answer = { payload: Buffer.alloc(960), acked: other.length };
+    while (other.reply(answer).verdict === 'forward');
+    assert.equal(s.reply({ acked: s.length }).verdict, 'absorbed');
+    assert.deepEqual(s.bench.pass(60_000 / 2), [], 'the header is settled, none goes by timer');
+  });
+
   it('counts headers, which go in any case, against what comes next', () => {
     const left = (proxy: 'azure' | null): number => {
       const b = new Bench(
