@@ -57,7 +57,8 @@ export interface PacketDevice {
   /**
    * Writes the packets [from, count) at `offsets` with `lengths`. The virtio-net header before each is what read gave,
    * or zeros. A packet that the kernel refuses is skipped and counted.
-   * Packets of one flow may go together, other flows' between them later; a `from` above 0 goes on with the same burst.
+   * Packets of one flow may go together, other flows' between them later: a call that ends early puts those that it has dealt
+   * with first in `offsets` and `lengths`, the rest behind them, each in their order.
    * @returns packets dealt with, from `from` on; fewer than count - from: the queue is full, call again later; GONE
    */
   write(slab: Buffer, offsets: Int32Array, lengths: Int32Array, from: number, count: number): number;

@@ -56,7 +56,6 @@ int queue_open(struct queue *q, const char *name, bool vnet, bool multi, bool ex
   q->fd = fd;
   q->vnet = vnet;
   q->tso = q->uso = false;
-  q->ahead = 0;
   q->gone = false;
   memcpy(q->name, request.ifr_name, IFNAMSIZ);
   q->name[IFNAMSIZ - 1] = '\0';
@@ -121,6 +120,22 @@ int queue_read(struct queue *q, int max) {
   return n == 0 && q->gone ? QUEUE_GONE : n;
 }
 
+/* Puts the packets that have gone (bit k: the entry i + k) before those that have not, each in their order. Returns where
+ * these begin. */
+static int settle(const struct window *w, int i, uint64_t gone) {
+  for (int k = i; gone != 0; k++, gone >>= 1) {
+    if ((gone & 1) == 0) continue;
+    const int32_t offset = w->offsets[k];
+    const int32_t length = w->lengths[k];
+    const size_t octets = (size_t)(k - i) * sizeof(int32_t);
+    memmove(w->offsets + i + 1, w->offsets + i, octets);
+    memmove(w->lengths + i + 1, w->lengths + i, octets);
+    w->offsets[i] = offset;
+    w->lengths[i++] = length;
+  }
+  return i;
+}
+
 int queue_write(struct queue *q, int from, int count_) {
   const struct window *w = &q->tx;
   if (q->gone) return QUEUE_GONE;
@@ -132,7 +147,7 @@ int queue_write(struct queue *q, int from, int count_) {
   int sent = 0;
   double octets = 0;
   /* Bit k: the packet k entries on has gone with one before it. */
-  uint64_t gone = from > 0 ? q->ahead : 0;
+  uint64_t gone = 0;
   struct together together;
   for (; i < count_; i++, gone >>= 1) {
     if ((gone & 1) != 0) continue;
@@ -171,7 +186,7 @@ int queue_write(struct queue *q, int from, int count_) {
     /* EINVAL: malformed. EIO: the interface is down, as a router would find it; it may come up again. */
     count(q, WRITE_ERRORS, 1);
   }
-  q->ahead = i < count_ ? gone : 0;
+  if (i < count_) i = settle(w, i, gone);
   count(q, WRITTEN_PACKETS, sent);
   count(q, WRITTEN_OCTETS, octets);
   if (i == from && q->gone) return QUEUE_GONE;

@@ -56,8 +56,6 @@ struct queue {
   struct window rx;
   struct window tx;
   double *counters;
-  /* Writing ended early: bit k says that the packet k entries on from there has gone already, with one before it. */
-  uint64_t ahead;
 };
 
 /* Opens a queue of the interface `name` (empty: the kernel chooses), which is made if it is not there; with `exclusive`
@@ -72,8 +70,8 @@ int queue_offload(struct queue *q, unsigned flags);
 int queue_read(struct queue *q, int max);
 
 /* Sends the packets [from, count) of q->tx, those of one flow together (coalesce.h). Returns how many were dealt with
- * (sent, or refused by the kernel and counted), or QUEUE_GONE. A `from` above 0 goes on with the same burst, where the
- * call before ended. */
+ * (sent, or refused by the kernel and counted), or QUEUE_GONE. Where it ends early, these are put first: a packet may have
+ * gone with one before it, past others that the kernel did not take. */
 int queue_write(struct queue *q, int from, int count);
 
 void queue_close(struct queue *q);
