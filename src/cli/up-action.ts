@@ -25,8 +25,11 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   // Before the start: a signal that comes meanwhile must not leave half of it behind.
   const onSignal = (): void => end(null);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
-  // Unheard it would end the process.
-  let onHangUp = (): void => undefined;
+  // Unheard it would end the process; one that comes while the gateway starts is for after the start.
+  const early = { hangUp: false };
+  let onHangUp = (): void => {
+    early.hangUp = true;
+  };
   process.on('SIGHUP', () => onHangUp());
   const read = markOf(lab);
   const managed = await openResources(flags, lab, log);
@@ -41,6 +44,7 @@ export async function up(lab: string, flags: UpFlags): Promise<number> {
   };
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
+  if (early.hangUp) onHangUp();
   let failure: CulvertError | null;
   try {
     if (managed === null) failure = await followLab(lab, read, log, gateway, ended);

@@ -315,7 +315,10 @@ export class MetricsServer {
    */
   static async listen(port: number, measured: Measured): Promise<MetricsServer> {
     const server = http.createServer((request, response) => {
-      void respond(request, response, measured);
+      respond(request, response, measured).catch((error: unknown) => {
+        // A worker has died, or whatever else: who asks is told, and the gateway's end is another's to bring about.
+        reply(request, response, 500, 'text/plain', `${(error as Error).message}\n`);
+      });
     });
     try {
       await new Promise<void>((resolve, reject) => {
@@ -344,16 +347,21 @@ async function respond(
   response: http.ServerResponse,
   measured: Measured,
 ): Promise<void> {
-  const reply = (status: number, type: string, body: string): void => {
-    response.writeHead(status, { 'content-type': `${type}; charset=utf-8` });
-    response.end(request.method === 'HEAD' ? undefined : body);
-  };
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    reply(405, 'text/plain', 'GET only\n');
-    return;
-  }
+  const say = (status: number, type: string, body: string): void => reply(request, response, status, type, body);
   const [pathname] = (request.url ?? '/').split('?');
-  if (pathname === '/metrics') reply(200, 'text/plain; version=0.0.4', await exposition(measured.status()));
-  else if (pathname === '/healthz') reply(200, 'text/plain', 'ok\n');
-  else reply(404, 'text/plain', 'there are /metrics and /healthz\n');
+  if (request.method !== 'GET' && request.method !== 'HEAD') say(405, 'text/plain', 'GET only\n');
+  else if (pathname === '/metrics') say(200, 'text/plain; version=0.0.4', await exposition(measured.status()));
+  else if (pathname === '/healthz') say(200, 'text/plain', 'ok\n');
+  else say(404, 'text/plain', 'there are /metrics and /healthz\n');
+}
+
+function reply(
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  status: number,
+  type: string,
+  body: string,
+): void {
+  response.writeHead(status, { 'content-type': `${type}; charset=utf-8` });
+  response.end(request.method === 'HEAD' ? undefined : body);
 }

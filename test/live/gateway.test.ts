@@ -233,6 +233,20 @@ describe('culvert up, with real kernels and servers', () => {
     await gateway.logged('lab file taken', again);
   });
 
+  it('takes its file again after a SIGHUP that comes while it starts', async () => {
+    const other = path.join(folder, `other${id}.yaml`);
+    writeFileSync(other, lab().replaceAll(PREFIX, `culvert-test-${id}-91`));
+    const starting = new GatewayProcess(other, run);
+    try {
+      // Its record is made once the file has been read, and before what takes time.
+      await until('its record', () => existsSync(path.join(run, `other${id}.json`)), 1);
+      starting.signal('SIGHUP');
+      await starting.logged('lab file taken');
+    } finally {
+      assert.equal(await starting.stop(), 0);
+    }
+  });
+
   it('takes no processor time while idle, with live flows', async () => {
     assert.ok((await gateway.status()).flows.live > 0);
     const least = await quietestSecond(() => gateway.cpuMs(), IDLE_MS);

@@ -2,6 +2,7 @@
  * A worker of this process. The control side waits for an answer without its event loop: it moves no packets, and no
  * worker ever waits for it, so a question costs no more than the turn in which the worker is.
  */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
@@ -23,12 +24,17 @@ import type {
 export interface ThreadChannel {
   readonly data: ThreadData;
   readonly answers: MessagePort;
-  /** Answers given so far, the worker's end included, one 32-bit word. */
+  /** 32-bit words: answers given so far, the worker's end included; the thread's number in the kernel. */
   readonly answered: SharedArrayBuffer;
 }
 
+export const ANSWERS = 0;
+export const THREAD = 1;
+
 /** A worker that says nothing for so long hangs. */
 const ANSWER_MS = 10_000;
+/** One that dies of memory says nothing either; so often is looked whether the thread is still there. */
+const LOOK_MS = 200;
 
 /** Beside this file, with its ending: the bundle's differs. */
 const entry = (): URL => new URL(`packet-worker${path.extname(fileURLToPath(import.meta.url))}`, import.meta.url);
@@ -47,7 +53,7 @@ class WorkerThread implements PacketThread {
     this.events = events;
     const { port1, port2 } = new MessageChannel();
     this.answers = port1;
-    const answered = new SharedArrayBuffer(4);
+    const answered = new SharedArrayBuffer(8);
     this.answered = new Int32Array(answered);
     const workerData: ThreadChannel = { data, answers: port2, answered };
     this.worker = new Worker(entry(), {
@@ -91,12 +97,18 @@ class WorkerThread implements PacketThread {
   }
 
   private answer(): unknown {
+    const until = performance.now() + ANSWER_MS;
+    let isThere = true;
     for (;;) {
       if (this.dead !== null) throw this.dead;
-      const before = Atomics.load(this.answered, 0);
+      const before = Atomics.load(this.answered, ANSWERS);
       const received = receiveMessageOnPort(this.answers) as { message: Answer } | undefined;
       if (received === undefined) {
-        if (Atomics.wait(this.answered, 0, before, ANSWER_MS) === 'timed-out') this.die('gives no answer');
+        if (!isThere) this.die('ended without a word, perhaps for want of memory');
+        else if (performance.now() > until) this.die('gives no answer');
+        else if (Atomics.wait(this.answered, ANSWERS, before, LOOK_MS) === 'timed-out') {
+          isThere = existsSync(`/proc/self/task/${String(this.answered[THREAD])}`);
+        }
         continue;
       }
       const { message } = received;

@@ -1,21 +1,24 @@
 /** Where a worker's thread begins: a data plane of its own, that the control side asks by messages. */
+import { readlinkSync } from 'node:fs';
+import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CulvertError } from '../../errors.js';
 import { openQueue } from '../machine.js';
 import { hostedPlane } from './hosted-plane.js';
-import type { ThreadChannel } from './packet-thread.js';
+import { ANSWERS, THREAD, type ThreadChannel } from './packet-thread.js';
 import type { Answer, Asked, Call, Told } from './plane-calls.js';
 
 const { data, answers, answered } = workerData as ThreadChannel;
 const given = new Int32Array(answered);
+given[THREAD] = Number(path.basename(readlinkSync('/proc/thread-self')));
 const tell = (what: Told): void => parentPort!.postMessage(what);
 const textOf = (error: unknown): string =>
   error instanceof CulvertError ? error.message : String((error as Error).stack);
 
 function give(what: Answer): void {
   answers.postMessage(what);
-  Atomics.add(given, 0, 1);
-  Atomics.notify(given, 0);
+  Atomics.add(given, ANSWERS, 1);
+  Atomics.notify(given, ANSWERS);
 }
 
 // While the control side waits for an answer it hears no event, also none of this thread's end.

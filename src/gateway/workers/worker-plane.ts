@@ -106,9 +106,10 @@ export class WorkerPlane implements DataPlane {
     const started = await Promise.allSettled(starting);
     plane.threads = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
     const failed = started.find((each) => each.status === 'rejected');
-    if (failed === undefined) return plane;
+    // One may also have died while others were still starting, and nobody has heard it.
+    if (failed === undefined && plane.failure === null) return plane;
     await plane.end();
-    throw failed.reason;
+    throw failed?.reason ?? plane.failure;
   }
 
   attach(plan: NetworkPlan, offload: boolean): AttachedDevice {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import type { CulvertError } from '../../../../src/errors.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
+import { CulvertError } from '../../../../src/errors.js';
 import { thisMachine } from '../../../../src/gateway/machine.js';
 import type { PacketThread, StartThread } from '../../../../src/gateway/workers/plane-calls.js';
 import { WorkerPlane } from '../../../../src/gateway/workers/worker-plane.js';
@@ -54,6 +56,23 @@ describe('a plane of workers', () => {
     assert.deepEqual([use!.inUse, use!.held, use!.of, use!.percent, others.length], [125, 3, 300, 95, 0]);
     assert.deepEqual(plane.portUse(96), []);
     await plane.end();
+  });
+
+  it('does not start when a worker dies while others are still starting', async () => {
+    let ended = 0;
+    const startThread: StartThread = async ({ index }, events) => {
+      const end = (): Promise<void> => {
+        ended++;
+        return Promise.resolve();
+      };
+      const thread = { ask: () => () => undefined as never, askFlows: () => undefined, end };
+      if (index === 0) setImmediate(() => events.died(new CulvertError('WORKER_DIED', 'worker 0 ended: test')));
+      else await sleep(20);
+      return thread;
+    };
+    const starting = WorkerPlane.start(2, topology(), {}, { startThread, setUp: () => undefined });
+    await assert.rejects(starting, { code: 'WORKER_DIED', message: 'worker 0 ended: test' });
+    assert.equal(ended, 2);
   });
 });
 
@@ -116,6 +135,16 @@ describe('a plane of real threads', () => {
       why,
     );
     assert.equal(failures.length, 1);
+  });
+
+  it('notices within a second a worker that ends without a word, as for want of memory', () => {
+    const { worker } = threads[1]! as unknown as { worker: Worker };
+    // As the end of memory does, it stops the thread wherever it is; its event waits until this turn is over.
+    void worker.terminate();
+    const began = performance.now();
+    assert.throws(() => plane.natAddresses(), { code: 'WORKER_DIED' });
+    assert.match(failures[0]!.message, /^worker 1 ended without a word/);
+    assert.ok(performance.now() - began < 5000, 'it waited for an answer of the dead');
   });
 
   it('closes, and lets interfaces go, when a worker dies of that', () => {
