@@ -1,6 +1,7 @@
 /** What the gateway asks of the machine it runs on; a test gives another. */
 import { existsSync } from 'node:fs';
 import type { PacketDevice } from '../device/device.js';
+import { deviceClock } from '../device/tun/clock.js';
 import { configureInterface, ip } from '../device/tun/ip-command.js';
 import type { TunOptions } from '../device/tun/options.js';
 import { TunDevice } from '../device/tun/tun-device.js';
@@ -9,6 +10,8 @@ import { startPacketThread } from './workers/packet-thread.js';
 import type { StartThread } from './workers/plane-calls.js';
 
 export interface Machine {
+  /** Of who moves packets in this thread: monotonic milliseconds, those of performance.now(). */
+  clock(): () => number;
   hasNamespace(name: string): boolean;
   /** Makes a network namespace with its loopback interface up. */
   addNamespace(name: string): void;
@@ -40,6 +43,7 @@ export const openQueue = (plan: NetworkPlan, offload: boolean, first: boolean): 
 const within = (namespace: string | null): string[] => (namespace === null ? [] : ['-n', namespace]);
 
 export const thisMachine: Machine = {
+  clock: deviceClock,
   // Where ip-netns(8) binds them.
   hasNamespace: (name) => existsSync(`/run/netns/${name}`),
   addNamespace: (name) => {

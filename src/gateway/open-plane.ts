@@ -13,9 +13,7 @@ export async function openPlane(lab: LabConfig, machine: Machine): Promise<DataP
   const options = { ...optionsOf(settings), absorbHeaderAck: true };
   if (gateway.workers > 1) return WorkerPlane.start(gateway.workers, topology, options, machine);
   const plane: LocalPlane = new LocalPlane(
-    new Pump(topology, options, (port) => {
-      plane.events.lost(port.device.name);
-    }),
+    new Pump(topology, options, (port) => plane.events.lost(port.device.name), machine.clock()),
     (plan, offload) => machine.openDevice(plan, offload),
   );
   return plane;

@@ -85,7 +85,7 @@ export const LARGE = 4096;
 const LARGE_BURST = 16;
 /** The longest wait of so many pumps for the next packet, where there is another processor for who sends it. */
 export const longestWaitMs = (pumps: number): number => (availableParallelism() > pumps ? 0.06 : 0);
-/** A wait in which packets come gives the event loop its turn after this, */
+/** A wait in which packets come gives the event loop its turn after this, which does not sleep then, and goes on; */
 const TURN_MS = 2;
 /** and whatever the clock says after so many rounds. */
 const MAX_ROUNDS = 4096;
@@ -119,6 +119,7 @@ export class Pump {
   private periodMs = 0;
   /** A burst has come since the timer's last call. */
   private moved = false;
+  private goingOn: NodeJS.Immediate | null = null;
   protected closed = false;
   readonly latency = new Latency();
   /** Packets towards a network that has no device (any more). */
@@ -227,6 +228,8 @@ export class Pump {
     this.closed = true;
     if (this.timer !== null) clearInterval(this.timer);
     this.timer = null;
+    if (this.goingOn !== null) clearImmediate(this.goingOn);
+    this.goingOn = null;
     for (const lane of this.lanes) lane.device.stop();
   }
 
@@ -261,9 +264,20 @@ export class Pump {
    */
   protected finish(talk: boolean): void {
     const { patience } = this;
-    if (patience.waitMs > 0 && talk) this.stay();
+    if (patience.waitMs > 0 && talk && !this.stay() && !this.closed) {
+      this.goingOn ??= setImmediate(() => {
+        this.goingOn = null;
+        if (!this.closed) this.goOn();
+      });
+    }
     patience.left(this.lookedAt);
     this.arm();
+  }
+
+  /** The event loop has had its turn, and a conversation goes on. */
+  protected goOn(): void {
+    this.lookedAt = this.clock();
+    this.finish(true);
   }
 
   /** Reads a burst and moves it. @returns its packets; 0: nothing waited, or the device is gone */
@@ -299,8 +313,11 @@ export class Pump {
     return n === 1 && this.lengths[0]! <= LARGE;
   }
 
-  /** Asks all devices in turn until nothing has come for as long as it pays, or there is more to do. */
-  private stay(): void {
+  /**
+   * Asks all devices in turn until nothing has come for as long as it pays, or there is more to do.
+   * @returns false: until the event loop has to have its turn
+   */
+  private stay(): boolean {
     const { lanes, patience } = this;
     const began = this.lookedAt;
     let since = began;
@@ -308,7 +325,7 @@ export class Pump {
       for (let k = 0; k < lanes.length; k++) {
         const n = this.take(lanes[k]!);
         if (n === 0) continue;
-        if (!this.isTalk(n)) return;
+        if (!this.isTalk(n)) return true;
         since = this.lookedAt;
         patience.met(since);
       }
@@ -318,8 +335,10 @@ export class Pump {
       }
       const now = this.clock();
       this.lookedAt = now;
-      if (!patience.goesOn(since, now) || now - began > TURN_MS) return;
+      if (!patience.goesOn(since, now)) return true;
+      if (now - began > TURN_MS) return false;
     }
+    return false;
   }
 
   /** Translates the packets at `offsets`, and sends what comes of them. */

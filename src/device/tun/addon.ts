@@ -22,6 +22,9 @@ export interface TunAddon {
   watch(handle: Handle, callback: () => void): void;
   start(handle: Handle): void;
   stop(handle: Handle): void;
+  /** Where `tick` puts monotonic milliseconds; one place for all. */
+  setClock(time: Float64Array): void;
+  tick(): void;
 }
 
 let loaded: TunAddon | undefined;

@@ -19,6 +19,8 @@ const TICK_MS = 1000;
 export interface Hosting {
   readonly openQueue: (plan: NetworkPlan, offload: boolean, first: boolean) => PacketDevice;
   readonly wake: (worker: number) => void;
+  /** As Machine.clock gives it. */
+  readonly clock: () => number;
   readonly tell: (what: Told) => void;
 }
 
@@ -38,7 +40,7 @@ function shareOf(topology: Topology, workers: number): Topology {
   return { ...topology, links };
 }
 
-export function hostedPlane(data: ThreadData, { openQueue, wake, tell }: Hosting): HostedPlane {
+export function hostedPlane(data: ThreadData, { openQueue, wake, clock, tell }: Hosting): HostedPlane {
   const { index, workers, memory, topology, options } = data;
   const owed = new Int32Array(data.owed);
   const share = { index, of: workers };
@@ -50,6 +52,7 @@ export function hostedPlane(data: ThreadData, { openQueue, wake, tell }: Hosting
       tell({ told: 'lost', device: port.device.name });
     },
     { index, workers, memory, wake },
+    clock,
   );
   const plane = new LocalPlane(pump, (plan, offload) => openQueue(plan, offload, index === 0));
   let toldAt = -Infinity;

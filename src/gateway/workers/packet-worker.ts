@@ -3,7 +3,7 @@ import { readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CulvertError } from '../../errors.js';
-import { openQueue } from '../machine.js';
+import { openQueue, thisMachine } from '../machine.js';
 import { hostedPlane } from './hosted-plane.js';
 import { ANSWERS, THREAD, type ThreadChannel } from './packet-thread.js';
 import type { Answer, Asked, Call, Told } from './plane-calls.js';
@@ -27,7 +27,7 @@ process.once('uncaughtExceptionMonitor', (error) => {
 });
 
 const wake = (worker: number): void => data.wakers[worker]!.postMessage(0);
-const hosted = hostedPlane(data, { openQueue, wake, tell });
+const hosted = hostedPlane(data, { openQueue, wake, clock: thisMachine.clock(), tell });
 for (const waker of data.wakers) {
   waker?.on('message', () => {
     hosted.pump.wake();

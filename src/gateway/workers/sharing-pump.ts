@@ -82,6 +82,12 @@ export class SharingPump extends Pump {
     this.rest();
   }
 
+  protected override goOn(): void {
+    this.steering.stayAwake();
+    super.goOn();
+    this.rest();
+  }
+
   protected override finish(talk: boolean): void {
     const n = this.takeElse();
     super.finish(talk && n <= 1);

@@ -169,6 +169,28 @@ describe('gateway: the pump', () => {
       red.give(request(8));
       assert.ok(now - from < 10, `${now - from} ms`);
     });
+
+    it('goes on after that turn without being told of a packet, and sleeps when nothing comes', async () => {
+      talk();
+      const again = request(1);
+      const read = red.read.bind(red);
+      red.read = (slab, offsets, _size, lengths) => {
+        again.copy(slab, offsets[0]);
+        lengths[0] = again.length;
+        return 1;
+      };
+      red.give(request(8));
+      red.read = read;
+      const { src, sport } = datagram(provider.written[0]!.packet);
+      provider.started = false;
+      provider.queue(udpPacket({ src: BACKEND, dst: src, sport: 53, dport: sport, payload: 'the answer' }));
+      await new Promise(setImmediate);
+      assert.deepEqual(payloads(red), ['the answer']);
+      const { reads } = provider;
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      assert.equal(provider.reads, reads);
+    });
   });
 
   it('asks a full device again a few times, then counts what it did not take', () => {

@@ -20,6 +20,10 @@ export class ScriptedMachine implements Machine {
   /** The device that takes no further route. */
   routeless = '';
 
+  clock(): () => number {
+    return () => performance.now();
+  }
+
   hasNamespace(name: string): boolean {
     return this.namespaces.has(name);
   }
@@ -57,6 +61,7 @@ export class ScriptedMachine implements Machine {
   readonly startThread: StartThread = (data, events) => {
     const hosted = hostedPlane(data, {
       openQueue: (plan, _offload, first) => this.openQueue(plan, first),
+      clock: this.clock(),
       wake: (worker) => this.workers[worker]!.hosted.pump.wake(),
       tell: (what) => events.told(structuredClone(what)),
     });

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uv.h>
 
 #include "queue.h"
@@ -47,6 +48,8 @@ struct instance {
   napi_async_context async_context;
   napi_async_cleanup_hook_handle cleanup;
   bool ending;
+  double *time; /* where tick() puts it */
+  napi_ref time_ref;
   int closing; /* watchers that libuv has not given back */
   struct entry entries[TABLE_SIZE];
 };
@@ -132,6 +135,8 @@ static void on_environment_end(napi_async_cleanup_hook_handle handle, void *data
   struct instance *instance = data;
   for (size_t i = 0; i < TABLE_SIZE; i++)
     if (instance->entries[i].used) release(instance, &instance->entries[i]);
+  drop_refs(instance->env, &instance->time_ref, 1);
+  instance->time = NULL;
   napi_async_destroy(instance->env, instance->async_context);
   instance->ending = true;
   if (instance->closing > 0) return;
@@ -351,6 +356,35 @@ static napi_value set_watching(napi_env env, napi_callback_info info, bool on) {
 static napi_value js_start(napi_env env, napi_callback_info info) { return set_watching(env, info, true); }
 static napi_value js_stop(napi_env env, napi_callback_info info) { return set_watching(env, info, false); }
 
+/* ---- the clock ---- */
+
+/* setClock(time: Float64Array): tick() puts the time there; null: nowhere */
+static napi_value js_set_clock(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  struct instance *instance;
+  napi_typedarray_type type;
+  size_t length;
+  void *time;
+  if (!arguments(env, info, 1, argv, &instance) ||
+      napi_get_typedarray_info(env, argv[0], &type, &length, &time, NULL, NULL) != napi_ok ||
+      type != napi_float64_array || length == 0)
+    return throw_type(env, "setClock(time)");
+  drop_refs(env, &instance->time_ref, 1);
+  napi_create_reference(env, argv[0], 1, &instance->time_ref);
+  instance->time = time;
+  return NULL;
+}
+
+/* tick(): monotonic milliseconds go to where setClock said. No number is made, so no garbage, a million times a second. */
+static napi_value js_tick(napi_env env, napi_callback_info info) {
+  struct instance *instance;
+  struct timespec now;
+  if (napi_get_cb_info(env, info, NULL, NULL, NULL, (void **)&instance) != napi_ok || instance->time == NULL) return NULL;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  *instance->time = (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+  return NULL;
+}
+
 /* Context-aware: each worker thread gets its own table. */
 NAPI_MODULE_INIT() {
   struct instance *instance = calloc(1, sizeof *instance);
@@ -369,7 +403,8 @@ NAPI_MODULE_INIT() {
       {"open", js_open},     {"close", js_close},           {"name", js_name},
       {"offload", js_offload}, {"attachRead", js_attach_read}, {"attachWrite", js_attach_write},
       {"read", js_read},     {"write", js_write},           {"watch", js_watch},
-      {"start", js_start},   {"stop", js_stop},
+      {"start", js_start},   {"stop", js_stop},             {"setClock", js_set_clock},
+      {"tick", js_tick},
   };
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     napi_value function;

@@ -28,7 +28,12 @@ describe('the plane of a worker', () => {
       planes.push(
         hostedPlane(
           { ...data, options: { maxFlows: 1000 } },
-          { openQueue: () => device, wake: () => undefined, tell: (what) => told.push(what) },
+          {
+            openQueue: () => device,
+            wake: () => undefined,
+            clock: () => performance.now(),
+            tell: (what) => told.push(what),
+          },
         ),
       );
     }
