@@ -17,6 +17,7 @@ describe('two threads', () => {
     let seen = 0;
     let wakes = 0;
     let naps = 0;
+    let inVain = 0;
     const data: RingThreadData = { memory, count: COUNT, waker: port2 };
     const thread = new Worker(new URL('../../../support/ring-thread.js', import.meta.url), {
       workerData: data,
@@ -46,7 +47,9 @@ describe('two threads', () => {
       };
       port1.on('message', () => {
         wakes++;
+        const before = seen;
         take();
+        if (seen === before) inVain++;
       });
       take();
     });
@@ -54,6 +57,7 @@ describe('two threads', () => {
     await thread.terminate();
     assert.equal(seen, COUNT);
     assert.ok(wakes > 10 && naps > 10, `${wakes} wake-ups, ${naps} sleeps`);
-    assert.ok(wakes < COUNT / 2, `${wakes} wake-ups of ${COUNT} packets: who is awake is not woken`);
+    // On one processor each packet may find the other asleep, and wakes it.
+    assert.ok(inVain < wakes / 10, `${inVain} of ${wakes} wake-ups in vain: who is awake is not woken`);
   });
 });
