@@ -171,8 +171,9 @@ function lift(c: Core, ip: number, last: number, total: number, at: number, stat
   if (length !== 0) {
     if ((status & F.HEADER_SENT) === 0) return false;
     const ack = v.getInt32(l4 + 8);
-    if ((status & F.PAST_START) === 0 && ((ack - r[at + F.START]!) | 0) <= 0) return false;
     const moved = (ack + length) | 0;
+    // At S or before it, or so far behind that the header would take it to the other side.
+    if ((status & F.PAST_START) === 0 && ((moved - r[at + F.START]!) | 0) <= length) return false;
     v.setInt32(l4 + 8, moved);
     rest = delta32(ack, moved);
   }

@@ -31,8 +31,8 @@
  *   3.10.7.1). Such an RST is held back while the timer has made fewer than three tries; the client repeats its data, by
  *   then behind the header. A header before each stream's first data as well would cost two packets a connection, and
  *   not help where that one is lost too; a real RST of this kind is late by 1.4 s at most on a short line.
- * - An RST at S is preceded by the header when the backend may be past its handshake; while no header was ever sent the
- *   backend still expects S exactly (RFC 5961), so the RST stays at S.
+ * - An RST at S is preceded by the header when the backend may be past its handshake; while no header was ever sent, or
+ *   only with a SYN that has no answer yet, the backend still expects S exactly (RFC 5961), so the RST stays at S.
  *
  * The backend believes the header, so nothing of the client's may reach [S, S+L): a segment that starts before S and
  * reaches it (no TCP sends that) is dropped as malformed, and S is what the backend has acknowledged with its SYN-ACK,
@@ -316,7 +316,9 @@ export function beforeClient(c: Core, ip: number, l4: number, f: number, dataLen
   const sent = (status & F.HEADER_SENT) !== 0;
   if ((flags & tcp.RST) !== 0) {
     if (d > 0) return SHIFT;
-    if (!sent) return KEEP;
+    // Where a SYN took the header along and nothing has answered it, there is no number that the header could acknowledge.
+    const silent = (flags & tcp.ACK) === 0 && (status & F.STATE_MASK) === F.SYN_SENT;
+    if (!sent || silent) return KEEP;
     return sendBeforeReset(c, ip, l4, f) ? SHIFT : NO_ROOM;
   }
   if (dataLength === 0 && (flags & tcp.FIN) === 0) {

@@ -7,7 +7,7 @@
  * and quoted packets. Where a header was sent and the recorded server acknowledged S, the backend must have acknowledged
  * S+L; that is inferred, so it does not stop the header from being sent again with a retransmission (`ackInferred`). Where
  * no header went yet, an acknowledgment of more than S is of an older connection or of packets that the recording lacks,
- * and goes both ways as it is (`ackForeign`).
+ * and goes both ways as it is (`ackForeign`); so does one so far from S that with the header it would count as before S.
  *
  * Which end is the client: a SYN tells; for UDP, who speaks first. In the middle of a TCP connection whose SYN was not
  * seen, a SYN-ACK comes from the server, else the lower port is the server's; a server's packet alone opens no flow.
@@ -44,6 +44,9 @@ const NO_FLOW = drop('no-flow');
 const SIMULTANEOUS_OPEN = drop('simultaneous-open');
 const OUT_OF_SCRATCH = drop('out-of-scratch');
 const ICMP_NO_FLOW = drop('icmp-no-flow');
+
+/** Sequence numbers are ahead of one another by this at most. */
+const FARTHEST = 0x7fffffff;
 
 /** Outbox side of a lifted packet. */
 export const SIDE_LIFTED = LIFT;
@@ -244,7 +247,7 @@ export class Recording {
       const wider = Math.min(0xffff, window + ((length + (1 << scale) - 1) >>> scale));
       tcp.setWindow(b, l4, wider);
       delta = delta16(window, wider);
-    } else if (sent) {
+    } else if (sent && ((status & F.PAST_START) !== 0 || a <= FARTHEST - length)) {
       const moved = toBackend(ack, a, status);
       tcp.setAcknowledgment(b, l4, moved);
       delta = delta32(ack, moved);

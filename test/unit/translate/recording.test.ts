@@ -171,6 +171,17 @@ describe('lifting a recorded server packet', () => {
     }
   });
 
+  it('passes an acknowledgment both ways as it is that is nearly 2 GiB from S', () => {
+    for (const data of ['', 'reply']) {
+      const tape = new Tape().open();
+      for (const acked of [0x7fffffff - L, 0x7fffffff - L + 1, 0x7fffffff]) {
+        const moved = acked + L > 0x7fffffff ? 0 : L;
+        const { ack } = tape.identical(tape.serverPacket({ acked, payload: data }));
+        assert.equal(ack, (tape.s + acked + moved) >>> 0);
+      }
+    }
+  });
+
   it('of UDP takes addresses and ports', () => {
     const tape = new Tape();
     const [query] = tape.play(udpPacket({ src: CLIENT, dst: ENDPOINT, sport: 5353, dport: 53, payload: 'q' })).out;
@@ -258,6 +269,29 @@ describe('a recording', () => {
     tape.client({ payload: 'hello' });
     tape.server({ acked: 5 });
     assert.equal(tape.client({ payload: 'hello' }).out.length, 1);
+  });
+
+  it('makes no header for an RST behind a SYN with data, while no number is known that it could acknowledge', () => {
+    const cookie = Buffer.from('220a0102030405060708', 'hex');
+    const reset = (flags: number, answered: boolean): number[][] => {
+      const tape = new Tape();
+      const [carried] = tape.client({ at: -1, flags: SYN, ack: 0, payload: 'hello', options: cookie }).out;
+      assert.ok(segment(carried!).payload.subarray(0, L).equals(HEADER));
+      if (answered) tape.server({ at: -1, flags: SYN | ACK });
+      return tape.client({ flags, ack: 77 }).out.map((octets) => {
+        const { seq, ack, flags: sent } = segment(octets);
+        return [seq - tape.s, ack, sent];
+      });
+    };
+    assert.deepEqual(reset(RST, false), [[0, 77, RST]]);
+    assert.deepEqual(reset(RST | ACK, false), [
+      [0, 77, PSH | ACK],
+      [L, 77, RST | ACK],
+    ]);
+    assert.deepEqual(reset(RST, true), [
+      [0, 7000, PSH | ACK],
+      [L, 77, RST],
+    ]);
   });
 
   it('may lack the SYN-ACK', () => {
