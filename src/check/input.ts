@@ -5,7 +5,7 @@
  */
 import type { Frame, Visitor } from './frames.js';
 import { Budget, OctetMap, Ranges } from './octet-map.js';
-import type { Packet, Transport } from './packet.js';
+import type { Packet, Ports, Transport } from './packet.js';
 import {
   ACK,
   FIN,
@@ -14,12 +14,14 @@ import {
   SYN,
   TCP,
   UDP,
+  firstFragmentPorts,
   fingerprint,
   isForwardable,
   missingOctets,
   sequenceDistance,
 } from './packet.js';
 import { ErrorCounts, quoteError } from './sums.js';
+import { isNarrow, isUntranslatable } from './tcp-options.js';
 
 /** Octets kept of all streams together. */
 const OCTETS = 256 * 1024 * 1024;
@@ -36,6 +38,10 @@ const FAR = 2 ** 30;
 export interface Conversation {
   lastMicros: number;
   answered: boolean;
+  /** A SYN of its client could be forwarded. */
+  opened: boolean;
+  /** The server takes segments too small to be sure that a header fits one: the connection may be refused. */
+  isNarrow: boolean;
   /** FIN seen from the lower and from the higher end, bits 1 and 2. */
   fins: number;
   reset: boolean;
@@ -55,7 +61,7 @@ export interface Stream {
   readonly destinationPort: number;
   /** Initial sequence number; of a stream whose SYN was not seen, one before the first sequence number seen. */
   readonly isn: number;
-  readonly conversation: Conversation;
+  conversation: Conversation;
   readonly frame: number;
   readonly micros: number;
   readonly id: number;
@@ -138,8 +144,11 @@ export class InputIndex implements Visitor {
     this.keepServers = keepServers;
   }
 
-  packet(): void {
+  packet(p: Packet, frame: Frame): void {
     this.packets++;
+    // Who speaks first by UDP is the client, also when the rest of what it said is lost.
+    const ports = frame.network < 0 || !isForwardable(p) ? null : firstFragmentPorts(p);
+    if (ports !== null) this.flowOf(p, ports, frame);
   }
 
   datagram(p: Packet, frame: Frame, reassembled: boolean, certain: boolean): void {
@@ -216,16 +225,21 @@ export class InputIndex implements Visitor {
     if (syn && stream.kind === 'client') revive(stream.conversation);
     const forwardable =
       isForwardable(p) && certain && !stream.conversation.forgotten && stream.kind !== 'middle' && soundFlags(t.flags);
+    if (stream.kind === 'server' && syn && isNarrow(p, t)) stream.conversation.isNarrow = true;
     if ((t.flags & ACK) !== 0) acknowledge(stream, t.acknowledgment);
-    if (forwardable && syn && !isUntranslatable(p, t)) stream.forwardable = true;
+    if (forwardable && syn && !isUntranslatable(p, t)) {
+      stream.forwardable = true;
+      if (stream.kind === 'client') stream.conversation.opened = true;
+    }
     const offset = offsetIn(stream, t.sequence) + (syn ? 1 : 0);
+    if ((t.flags & FIN) !== 0) stream.ends.add(offset + t.dataLength);
     // A keep-alive repeats an octet from before the stream, with anything in it.
     if (offset >= 0) {
       stream.octets?.add(offset, p.b, t.dataAt, t.dataEnd);
       cover(stream.held, offset, t);
-      if ((t.flags & FIN) !== 0) stream.ends.add(offset + t.dataLength);
       // A Fast Open client sends a SYN's data again when it is not taken: it may be trimmed.
-      if (forwardable && !syn) cover(stream.required, offset, t);
+      const answers = stream.kind === 'client' || stream.conversation.opened || this.keepServers;
+      if (forwardable && answers && !syn) cover(stream.required, offset, t);
       stream.sent = Math.max(stream.sent, offset + t.dataLength + (t.flags & FIN));
     }
     if ((t.flags & RST) !== 0) stream.conversation.reset = true;
@@ -237,30 +251,18 @@ export class InputIndex implements Visitor {
   /** The stream that a SYN repeats the beginning of. */
   private begun(streams: readonly Stream[], p: Packet, t: Transport, frame: Frame): Stream | undefined {
     const stream = streams.findLast((s) => s.isn === t.sequence && s.kind !== 'middle');
-    // A server that chooses the same number again answers another connection.
-    if (stream?.kind === 'server' && stream.conversation !== this.conversation(p, t, frame, false)) return undefined;
+    if (stream?.kind !== 'server') return stream;
+    const now = this.conversation(p, t, frame, false);
+    if (stream.conversation === now) return stream;
+    // A server that chooses the same number again answers another connection, unless it spoke before the SYN was seen.
+    if (stream.conversation.opened || this.keepServers) return undefined;
+    stream.conversation = now;
     return stream;
   }
 
   private udp(p: Packet, t: Transport, frame: Frame, certain: boolean): void {
-    const key = `${String(frame.network)} ${tupleKey(p.source, t.sourcePort, p.destination, t.destinationPort)}`;
-    let flow = this.flows.get(key);
-    const conversation = this.conversation(p, t, frame, false);
-    if (flow === undefined) {
-      flow = {
-        source: p.source,
-        sourcePort: t.sourcePort,
-        destination: p.destination,
-        destinationPort: t.destinationPort,
-        network: frame.network,
-        conversation,
-        isOpener: conversation.opener === opener(p, t),
-        required: 0,
-        covered: 0,
-        carrier: null,
-      };
-      this.flows.set(key, flow);
-    }
+    const flow = this.flowOf(p, t, frame);
+    const { conversation } = flow;
     // Who opens is forwarded always; an answer only while the mapping lives.
     this.see(p, t, frame, conversation);
     const forwardable = isForwardable(p) && certain && (flow.isOpener || !conversation.forgotten);
@@ -278,15 +280,46 @@ export class InputIndex implements Visitor {
     list.entries.push({ flow, micros, id: p.id, noChecksum: t.noChecksum, taken: !isForwardable(p) });
   }
 
-  private conversation(p: Packet, t: Transport, frame: Frame, anew: boolean): Conversation {
+  private flowOf(p: Packet, t: Ports, frame: Frame): DatagramFlow {
+    const key = `${String(frame.network)} ${tupleKey(p.source, t.sourcePort, p.destination, t.destinationPort)}`;
+    let flow = this.flows.get(key);
+    if (flow === undefined) {
+      const conversation = this.conversation(p, t, frame, false);
+      flow = {
+        source: p.source,
+        sourcePort: t.sourcePort,
+        destination: p.destination,
+        destinationPort: t.destinationPort,
+        network: frame.network,
+        conversation,
+        isOpener: conversation.opener === opener(p, t),
+        required: 0,
+        covered: 0,
+        carrier: null,
+      };
+      this.flows.set(key, flow);
+    }
+    return flow;
+  }
+
+  private conversation(p: Packet, t: Ports, frame: Frame, anew: boolean): Conversation {
     const ends = [
       `${String(p.source)}:${String(t.sourcePort)}`,
       `${String(p.destination)}:${String(t.destinationPort)}`,
     ].sort();
-    const key = `${String(t.protocol)} ${String(frame.network)} ${ends.join(' ')}`;
+    const key = `${String(p.protocol)} ${String(frame.network)} ${ends.join(' ')}`;
     let c = this.conversations.get(key);
     if (c === undefined || anew) {
-      c = { lastMicros: frame.micros, answered: false, fins: 0, reset: false, forgotten: false, opener: opener(p, t) };
+      c = {
+        lastMicros: frame.micros,
+        answered: false,
+        opened: false,
+        isNarrow: false,
+        fins: 0,
+        reset: false,
+        forgotten: false,
+        opener: opener(p, t),
+      };
       this.conversations.set(key, c);
     }
     return c;
@@ -298,31 +331,6 @@ export class InputIndex implements Visitor {
     if (frame.micros - c.lastMicros > limit) c.forgotten = true;
     c.lastMicros = Math.max(c.lastMicros, frame.micros);
     if (opener(p, t) !== c.opener) c.answered = true;
-  }
-}
-
-/**
- * Follows which of several streams of one tuple a file is at, when all of them are known beforehand: a SYN tells, and
- * the stream stays until another SYN does.
- */
-export class CurrentStream {
-  private readonly current = new Map<readonly Stream[], Stream>();
-  private readonly index: InputIndex;
-
-  constructor(index: InputIndex) {
-    this.index = index;
-  }
-
-  /** @param streams always the same array for the same tuple */
-  of(streams: readonly Stream[] | undefined, t: Transport): Stream | undefined {
-    if (streams === undefined) return undefined;
-    if ((t.flags & SYN) !== 0) {
-      const begun = streams.find((s) => s.isn === t.sequence && s.kind !== 'middle');
-      if (begun !== undefined) this.current.set(streams, begun);
-      return begun;
-    }
-    const now = this.current.get(streams);
-    return (now && this.index.streamOf([now], t.sequence)) ?? this.index.streamOf(streams, t.sequence);
   }
 }
 
@@ -361,14 +369,6 @@ function acknowledge(s: Stream, acknowledgment: number): void {
   s.acknowledgedMost = Math.max(s.acknowledgedMost, at);
 }
 
-/** TCP-MD5 (RFC 2385) and TCP-AO (RFC 5925) sign the addresses: such a connection is refused. */
-function isUntranslatable(p: Packet, t: Transport): boolean {
-  for (let at = t.at + 20; at < t.dataAt && p.b[at] !== 0; at += p.b[at] === 1 ? 1 : Math.max(2, p.b[at + 1]!)) {
-    if (p.b[at] === 19 || p.b[at] === 29) return true;
-  }
-  return false;
-}
-
 /** A SYN inside the window of a live connection is the backend's to judge (RFC 5961 section 4), not a new start. */
 function isLive(before: Stream, sequence: number): boolean {
   if (before.conversation.reset || before.conversation.fins === 3 || !before.conversation.answered) return false;
@@ -386,7 +386,7 @@ function revive(c: Conversation): void {
   c.fins = 0;
 }
 
-const opener = (p: Packet, t: Transport): string => `${String(p.source)}:${String(t.sourcePort)}`;
+const opener = (p: Packet, t: Ports): string => `${String(p.source)}:${String(t.sourcePort)}`;
 
 const isLower = (p: Packet, t: Transport): boolean =>
   p.source < p.destination || (p.source === p.destination && t.sourcePort < t.destinationPort);

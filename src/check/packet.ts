@@ -12,15 +12,19 @@ export const ICMP = 1;
 export const TCP = 6;
 export const UDP = 17;
 
+/** Of a TCP segment or a UDP datagram. */
+export interface Ports {
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
 /** The transport part of a packet. Numbers that a protocol does not have are 0. */
-export interface Transport {
+export interface Transport extends Ports {
   readonly protocol: number;
   /** Offset of its header. */
   readonly at: number;
   /** Octets of header and data on the wire; of UDP, by its own length field. */
   readonly length: number;
-  readonly sourcePort: number;
-  readonly destinationPort: number;
   readonly sequence: number;
   readonly acknowledgment: number;
   readonly flags: number;
@@ -128,6 +132,15 @@ export function parsePacket(b: Buffer, at: number, end: number, missing: number)
 }
 
 export const isFragment = (p: Packet): boolean => p.moreFragments || p.fragmentOffset > 0;
+
+/** The ports of a UDP datagram's first fragment; null of every other packet. */
+export function firstFragmentPorts(p: Packet): Ports | null {
+  const { b } = p;
+  const at = p.at + p.headerLength;
+  if (p.protocol !== UDP || p.fault !== null || !p.moreFragments || p.fragmentOffset !== 0 || p.end - at < 8)
+    return null;
+  return u16(b, at + 4) < 8 ? null : { sourcePort: u16(b, at), destinationPort: u16(b, at + 2) };
+}
 
 /** Octets of the packet that the capture cut off. */
 export const missingOctets = (p: Packet): number => p.at + p.length - p.end;

@@ -14,7 +14,7 @@ import { datagramKey, hasAcknowledged, offsetIn } from './input.js';
 import type { Mapping } from './mapping.js';
 import { carrierKey, nameOf, rangesText } from './names.js';
 import type { Packet, Transport } from './packet.js';
-import { ACK, FIN, ICMP, RST, SYN, TCP } from './packet.js';
+import { ACK, FIN, ICMP, RST, SYN, TCP, UDP, firstFragmentPorts } from './packet.js';
 import type { ProblemCode, Problems } from './problems.js';
 import type { ProviderStream } from './provider-stream.js';
 
@@ -39,6 +39,8 @@ export class ProviderCheck implements Visitor {
   unchecked = 0;
   private readonly current = new Map<string, ProviderStream>();
   private readonly all: ProviderStream[] = [];
+  /** Tuples on which a datagram has begun, in fragments; it may never be whole. */
+  private readonly begun = new Set<string>();
   private readonly owners = new Map<string, DatagramEntry['flow']>();
   private readonly input: InputIndex;
   private readonly options: ProviderOptions;
@@ -59,6 +61,10 @@ export class ProviderCheck implements Visitor {
   }
 
   packet(p: Packet, frame: Frame): void {
+    const ports = firstFragmentPorts(p);
+    if (ports !== null && this.inPool(p.source)) {
+      this.begun.add(carrierKey(UDP, p.source, ports.sourcePort, p.destination, ports.destinationPort));
+    }
     if (this.inPool(p.source) || this.inPool(p.destination)) return;
     this.problems.add('nat-source', `${this.at(frame)}: ${formatAddress(p.source)} to ${formatAddress(p.destination)}`);
   }
@@ -73,7 +79,7 @@ export class ProviderCheck implements Visitor {
     } else if (this.inPool(p.destination)) {
       const key = carrierKey(t.protocol, p.destination, t.destinationPort, p.source, t.sourcePort);
       const s = this.current.get(key);
-      if (s === undefined && !this.mapping.has(key)) {
+      if (s === undefined && !this.mapping.has(key) && !this.begun.has(key)) {
         this.problems.add('return-unsolicited', `${this.at(frame)}: ${key}`);
       }
       // A stream that is not known yet says nothing of who had the tuple before.
@@ -97,7 +103,11 @@ export class ProviderCheck implements Visitor {
       counts.checked++;
       if (s.given === 'broken') continue;
       const missing = input.required.minus(input.covered);
-      if (missing.length > 0) {
+      if (missing.length > 0 && s.headerLength < 0 && input.conversation.isNarrow) {
+        // Refused, since the header cannot go to that server in one piece.
+        counts.checked--;
+        counts.unchecked++;
+      } else if (missing.length > 0) {
         this.problems.add(
           'octets-missing',
           `${nameOf(input)}: octets ${rangesText(missing)} of IN (a FIN is one) are not in ${this.file}`,
@@ -137,7 +147,7 @@ export class ProviderCheck implements Visitor {
     } else if (s === undefined) {
       s = this.beginInTheMiddle(key, p, t, frame);
     }
-    if (s.input !== null && (s.certain || s.headerLength === 0)) this.claim(s, s.input, frame);
+    if (s.input !== null && (s.certain || (s.whole && s.headerLength === 0))) this.claim(s, s.input, frame);
     if (s.claimed) this.mapping.touch(key, true, t.flags, frame.micros);
     const offset = offsetIn(s, t.sequence) + (syn ? 1 : 0);
     if (offset < -2 || offset - s.sent >= FAR) return;
@@ -269,7 +279,8 @@ export class ProviderCheck implements Visitor {
     };
     this.current.set(key, s);
     this.all.push(s);
-    if (candidates.length === 1) this.settle(s, best(candidates, key, p, frame));
+    // Whose it is of several is not known for certain, but that one of them is carried is.
+    if (candidates.length > 0) this.settle(s, best(candidates, key, p, frame));
     return s;
   }
 

@@ -2,9 +2,10 @@
  * What may go back to consumers: packets of servers whose clients were carried to the provider's side, and how much of
  * what servers sent has come.
  */
+import { CurrentStream } from './current-stream.js';
 import type { Frame } from './frames.js';
 import type { DatagramFlow, InputIndex, Stream } from './input.js';
-import { CurrentStream, cover, offsetIn, tupleKey } from './input.js';
+import { cover, offsetIn, tupleKey } from './input.js';
 import { nameOf, rangesText } from './names.js';
 import type { Packet, Transport } from './packet.js';
 import { ICMP, SYN, TCP } from './packet.js';
@@ -39,8 +40,9 @@ export class ReturnFlows {
     }
     const carried = new Set<string>();
     for (const flow of input.flows.values()) {
+      // A client whose datagram never became whole has been carried as far as it went.
+      if (flow.carrier !== null || (flow.isOpener && flow.required === 0)) this.add(flow);
       if (flow.carrier === null) continue;
-      this.add(flow);
       carried.add(tupleKey(flow.destination, flow.destinationPort, flow.source, flow.sourcePort));
     }
     for (const flow of input.flows.values()) {
@@ -83,7 +85,9 @@ export class ReturnFlows {
       if (this.cannotTell(streams)) continue;
       for (const s of streams) {
         // Only what answers a client that was carried for certain, and was known before the server spoke.
-        if (s.kind !== 'server' || s.carrier !== null || this.clientOf(s)?.ambiguous !== false) continue;
+        const client = this.clientOf(s);
+        if (s.kind !== 'server' || s.carrier !== null || client?.ambiguous !== false) continue;
+        if (s.conversation.isNarrow && client.headerLength === 0) continue; // the connection may have been refused
         const missing = s.required.minus(s.covered);
         if (missing.length > 0) {
           problems.add('return-missing', `${nameOf(s)}: octets ${rangesText(missing)} of IN are not in ${file}`);

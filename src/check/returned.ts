@@ -2,9 +2,10 @@
  * The consumer's side where a capture of the provider's side is the reference: what comes back carries the octets that
  * the backend sent at the same sequence numbers, and never acknowledges what its client has not sent.
  */
+import { CurrentStream } from './current-stream.js';
 import type { Frame } from './frames.js';
 import type { InputIndex, Stream } from './input.js';
-import { CurrentStream, cover, datagramKey, greatestAcknowledged, offsetIn } from './input.js';
+import { cover, datagramKey, greatestAcknowledged, offsetIn } from './input.js';
 import { carrierKey, nameOf, rangesText } from './names.js';
 import type { Packet, Transport } from './packet.js';
 import { ACK, SYN, TCP, UDP } from './packet.js';

@@ -12,7 +12,18 @@ import {
   udpPacket,
   withChecksum,
 } from '../../support/packets.js';
-import { Connection, ENDPOINT, L, Lab, check, checkWithProviderInput, codes, header, question } from './lab.js';
+import {
+  BACKEND,
+  Connection,
+  ENDPOINT,
+  L,
+  Lab,
+  check,
+  checkWithProviderInput,
+  codes,
+  header,
+  question,
+} from './lab.js';
 
 function whole(): { lab: Lab; connection: Connection } {
   const lab = new Lab();
@@ -214,6 +225,53 @@ describe('check of the consumer’s side against recorded server packets', () =>
     lab.consumer.splice(returned);
     assert.deepEqual(codes(await check(lab)), ['flow-missing']);
     assert.deepEqual(codes(await check(lab, { everyFlow: false })), []);
+  });
+
+  it('requires nothing of a server that speaks before its client’s SYN is seen, but all of it after that', async () => {
+    const lab = new Lab();
+    const c = new Connection(lab);
+    const early = lab.at(c.answered(-1, 0, { flags: SYN | ACK }));
+    lab.input.push(early, lab.at(c.answered(17, 0, { flags: FIN | ACK })));
+    lab.tick();
+    c.whole();
+    assert.deepEqual(codes(await check(lab)), []);
+    lab.consumer.splice(DATA, 1);
+    assert.deepEqual(codes(await check(lab)), ['return-missing']);
+    const without = new Lab();
+    const middle = new Connection(without, { proxy: false });
+    without.input.push(early, without.at(middle.answered(17, 0, { flags: FIN | ACK })));
+    middle.up(0, { flags: FIN | ACK });
+    assert.deepEqual(codes(await check(without)), []);
+  });
+
+  it('knows the client by the first fragment of what it said, though the rest is lost', async () => {
+    const lab = new Lab();
+    const part = (ends: { src: string; sport: number; dst: string; ttl?: number }): Buffer =>
+      fragments(udpPacket({ ...ends, dport: 53, payload: Buffer.alloc(100), id: 9, df: false }), 60)[0]!;
+    lab.input.push(lab.at(part({ src: '10.0.0.5', sport: 5000, dst: ENDPOINT })));
+    lab.provider.push(lab.at(part({ src: '198.18.0.1', sport: 2000, dst: BACKEND, ttl: 63 })));
+    const answer = { sport: 53, payload: 'it is I' };
+    lab.input.push(lab.at(udpPacket({ ...answer, src: ENDPOINT, dst: '10.0.0.5', dport: 5000 })));
+    lab.provider.push(lab.at(udpPacket({ ...answer, src: BACKEND, dst: '198.18.0.1', dport: 2000 })));
+    lab.consumer.push(lab.at(udpPacket({ ...answer, src: ENDPOINT, dst: '10.0.0.5', dport: 5000, ttl: 63 })));
+    assert.deepEqual(codes(await check(lab)), []);
+    lab.provider.push(lab.at(udpPacket({ ...answer, src: BACKEND, dst: '198.18.0.1', dport: 2001 })));
+    assert.deepEqual(codes(await check(lab)), ['return-unsolicited']);
+  });
+
+  it('accepts answers to streams that begin in the middle at one and the same number', async () => {
+    const lab = new Lab();
+    for (const [natPort, client] of [
+      [1024, '10.0.0.5'],
+      [1025, '10.0.0.6'],
+    ] as const) {
+      const c = new Connection(lab, { proxy: false, client, natPort });
+      c.up(500, { flags: PSH | ACK, payload: client });
+      c.down(0, 508, { flags: PSH | ACK, payload: 'heard' });
+    }
+    assert.deepEqual(codes(await check(lab)), []);
+    lab.consumer.push(lab.at(udpPacket({ src: '10.9.0.9', sport: 53, dst: '10.0.0.5', dport: 5000, payload: '' })));
+    assert.deepEqual(codes(await check(lab)), ['return-unexplained']);
   });
 
   it('finds fragments that had waited, with another identification', async () => {

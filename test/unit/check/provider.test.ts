@@ -412,4 +412,28 @@ describe('check of the provider’s side', () => {
     lab.provider[0] = { ...lab.provider[0]!, octets };
     assert.deepEqual(codes(await check(lab)), ['octets-differ']);
   });
+
+  it('accepts a FIN in front of where a stream was first seen, and no other', async () => {
+    const lab = new Lab();
+    const c = new Connection(lab, { proxy: false });
+    c.up(500, { flags: PSH | ACK, payload: 'halfway' });
+    c.up(499, { flags: FIN | PSH | ACK, payload: ' halfway' });
+    assert.deepEqual(codes(await check(lab)), []);
+    lab.provider[1] = { ...lab.provider[1]!, octets: c.carried(499, { flags: FIN | PSH | ACK, payload: ' half' }) };
+    assert.deepEqual(codes(await check(lab)), ['octets-invented']);
+  });
+
+  it('requires nothing of a connection to a server that takes too small segments for the header', async () => {
+    const refused = (mss: number): Lab => {
+      const lab = new Lab();
+      const connection = new Connection(lab).whole();
+      const options = Uint8Array.of(2, 4, mss >> 8, mss & 255);
+      lab.input[1] = { ...lab.input[1]!, octets: connection.answered(-1, 0, { flags: SYN | ACK, options }) };
+      lab.provider.splice(1);
+      lab.consumer.splice(0);
+      return lab;
+    };
+    assert.deepEqual(codes(await check(refused(47))), []);
+    assert.deepEqual(codes(await check(refused(1460))), ['octets-missing', 'return-missing']);
+  });
 });
