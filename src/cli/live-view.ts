@@ -46,8 +46,7 @@ export class LiveView {
 
   close(): void {
     this.terminal.off('resize', this.onResize);
-    this.terminal.off('error', this.onError);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, this.onSignal);
-    this.terminal.write(LEAVE);
+    this.terminal.write(LEAVE); // which may be what finds the terminal gone
   }
 }

@@ -36,6 +36,7 @@ describe('the live view', () => {
     view.close();
     assert.equal(terminal.written, '\u001b[?25h\u001b[?1049l');
     assert.equal(terminal.listenerCount('resize'), 0);
+    assert.equal(terminal.listenerCount('error'), 1, 'also of what was written last');
     assert.equal(process.listenerCount('SIGINT'), before);
   });
 

@@ -337,7 +337,7 @@ describe('gateway: the pump', () => {
     later.writeUInt16BE(0xffff - fold(sum(later, 0, 20)), 10);
     red.give(later);
     assert.equal(pump.fragmentsWaiting, 1);
-    await until('three ticks', () => ticks === 3);
+    await until('three ticks', () => ticks >= 3);
     assert.equal((pump as unknown as { periodMs: number }).periodMs, 256);
   });
 

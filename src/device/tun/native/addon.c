@@ -358,7 +358,7 @@ static napi_value js_stop(napi_env env, napi_callback_info info) { return set_wa
 
 /* ---- the clock ---- */
 
-/* setClock(time: Float64Array): tick() puts the time there; null: nowhere */
+/* setClock(time: Float64Array): tick() puts the time there */
 static napi_value js_set_clock(napi_env env, napi_callback_info info) {
   napi_value argv[1];
   struct instance *instance;
