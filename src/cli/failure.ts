@@ -58,7 +58,7 @@ function exitCodeOf(error: CulvertError): number {
   if (OUTPUT_CODES.has(code)) return EXIT.badOutput;
   if (code === 'LAB_NOT_RUNNING' || code.startsWith('CONTROL_NOT') || code.startsWith('CONTROL_SEVERAL'))
     return EXIT.notRunning;
-  if (/^(GATEWAY|TUN|IP_COMMAND|CONTROL|LAB|LIVE_CAPTURE|API|STATE)_/.test(code)) return EXIT.badMachine;
+  if (/^(GATEWAY|TUN|IP_COMMAND|CONTROL|LAB|LIVE_CAPTURE|API|STATE|INSTALLATION)_/.test(code)) return EXIT.badMachine;
   if (code.startsWith('CAPTURE')) return EXIT.badInput;
   return EXIT.internal;
 }

@@ -56,6 +56,16 @@ describe('launcher', () => {
     }
   });
 
+  it('says so where it was taken out of its package', () => {
+    rmSync(path.join(folder, 'package.json'));
+    const { status, stderr } = spawnSync(process.execPath, [path.join(bin(), 'culvert.cjs'), '--version'], {
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+    assert.match(stderr, /^culvert: INSTALLATION_INCOMPLETE: no package\.json in /);
+    assert.equal(status, 7);
+  });
+
   it('does not run the code that a changed bundle had before', () => {
     const file = path.join(bin(), 'command.cjs');
     const before = readFileSync(file, 'latin1');
