@@ -11,7 +11,7 @@ import { namesOf } from '../lab/topology.js';
 import { EXIT } from './exit-codes.js';
 import { labReportText, labUsage } from './lab-text.js';
 import { textLog } from './log.js';
-import { print, tell } from './print.js';
+import { print, printReport, tell } from './print.js';
 import { interruptible } from './signals.js';
 
 export interface LabFlags {
@@ -37,7 +37,7 @@ export async function labRun(flags: LabFlags): Promise<number> {
   const report = await interruptible((signal) =>
     runLab({ name: flags.name, log: quietLog(), ...place(flags) }, signal, onStep),
   );
-  print(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : labReportText(report));
+  printReport(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : labReportText(report));
   return report.failed === 0 ? EXIT.ok : EXIT.checkFailed;
 }
 

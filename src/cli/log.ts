@@ -7,6 +7,9 @@ import { pino } from 'pino';
 import type { Log, LogFields } from '../gateway/log.js';
 import { isTerminal, print, STDERR, STDOUT } from './print.js';
 
+/** Octets that wait for a pipe's reader; lines beyond are left out. */
+const MOST_WAITING = 16 << 20;
+
 /** JSON lines to standard output. */
 export function jsonLog(): Log {
   const logger = pino(
@@ -44,7 +47,9 @@ function writerOf(name: 'stdout' | 'stderr'): (line: string) => void {
   if (status.isFIFO() || status.isSocket()) {
     const stream = process[name];
     stream.on('error', () => undefined);
-    return (line) => void stream.write(line);
+    return (line) => {
+      if (stream.writableLength < MOST_WAITING) stream.write(line);
+    };
   }
   return (line) => {
     try {

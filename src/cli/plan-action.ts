@@ -5,7 +5,7 @@ import { EXIT } from './exit-codes.js';
 import { UsageError } from './failure.js';
 import { lasts, reckon } from './plan-report.js';
 import { planText } from './plan-text.js';
-import { print } from './print.js';
+import { printReport } from './print.js';
 
 export interface PlanFlags {
   readonly running?: true;
@@ -19,7 +19,7 @@ export interface PlanFlags {
 export async function plan(lab: string | undefined, flags: PlanFlags): Promise<number> {
   const demand = demandOf(flags);
   const report = reckon(await capacityOf(lab, flags), demand);
-  print(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : planText(report));
+  printReport(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : planText(report));
   return lasts(report) ? EXIT.ok : EXIT.checkFailed;
 }
 

@@ -27,6 +27,18 @@ export function print(text: string, descriptor: Descriptor = STDOUT): void {
   }
 }
 
+/**
+ * Prints a report of what is done: the exit code that tells how it went stands, though nobody reads the report to its end.
+ * @throws CulvertError CAPTURE_WRITE_FAILED
+ */
+export function printReport(text: string, descriptor: Descriptor = STDOUT): void {
+  try {
+    print(text, descriptor);
+  } catch (error) {
+    if (!(error instanceof CulvertError) || error.code !== 'CAPTURE_PIPE_CLOSED') throw error;
+  }
+}
+
 /** Says something on standard error; where that cannot be written to there is nowhere else to say it. */
 export function tell(text: string): void {
   try {

@@ -9,7 +9,7 @@ import { Replay, type ReplayPlan, type ReplayResult } from '../replay/replay.js'
 import { reportOf, type ReplayReport } from '../replay/report.js';
 import { EXIT } from './exit-codes.js';
 import { UsageError } from './failure.js';
-import { print, STDERR, STDOUT, tell } from './print.js';
+import { printReport, STDERR, STDOUT, tell } from './print.js';
 import { progressBar } from './progress.js';
 import { planReplay } from './replay-plan.js';
 import { replayTable } from './replay-table.js';
@@ -59,12 +59,7 @@ export async function replay(input: string, flags: ReplayFlags): Promise<number>
     }
     const check =
       flags.check === true ? await interruptible((signal) => unlessAborted(verify(plan, result), signal)) : null;
-    try {
-      printReport(flags, reportOf(planned.plan, result), check);
-    } catch (error) {
-      // The outputs are written: what is to be said of them stands, though nobody reads the report to its end.
-      if (!(error instanceof CulvertError) || error.code !== 'CAPTURE_PIPE_CLOSED') throw error;
-    }
+    tellResult(flags, reportOf(planned.plan, result), check);
     if (check !== null && !check.ok) return EXIT.checkFailed;
     return result.warnings.length > 0 ? EXIT.truncatedInput : EXIT.ok;
   } finally {
@@ -109,19 +104,19 @@ async function verify(plan: ReplayPlan, result: ReplayResult): Promise<CheckRepo
   });
 }
 
-function printReport(flags: ReplayFlags, report: ReplayReport, check: CheckReport | null): void {
+function tellResult(flags: ReplayFlags, report: ReplayReport, check: CheckReport | null): void {
   // Results go to standard output, unless a capture does.
   const captureThere = flags.provider === '-' || flags.consumer === '-';
   const out = captureThere ? STDERR : STDOUT;
   if (flags.json === true) {
-    print(`${JSON.stringify({ ...report, ...(check === null ? {} : { check }) }, null, 2)}\n`, out);
+    printReport(`${JSON.stringify({ ...report, ...(check === null ? {} : { check }) }, null, 2)}\n`, out);
     return;
   }
-  if (flags.quiet !== true) print(replayTable(report), out);
+  if (flags.quiet !== true) printReport(replayTable(report), out);
   if (check === null) return;
   if (check.ok) {
     if (flags.quiet !== true) {
-      print(
+      printReport(
         `\ncheck passed: ${String(check.packets.provider + check.packets.consumer)} packets, ` +
           `${String(check.streams.checked)} client streams (${String(check.streams.exact)} octet for octet), ` +
           `${String(check.headers)} headers\n`,

@@ -82,6 +82,14 @@ describe('what the command prints', () => {
     assert.match(said, /^culvert: CAPTURE_TRUNCATED: [^\n]*\n$/);
   });
 
+  it('says that a plan does not last, though the reader of it has gone', async () => {
+    const args = ['plan', LAB, '--rate', '1000000', '--life', '1000'];
+    assert.equal(spawnSync(process.execPath, [commandFile, ...args]).status, 1, 'the control');
+    const child = spawn(process.execPath, [commandFile, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+    child.stdout.destroy();
+    assert.equal(await new Promise((resolve) => child.on('close', resolve)), 1);
+  });
+
   for (const [kind, redirection] of [
     ['jsonLog', '>'],
     ['textLog', '2>'],
