@@ -483,7 +483,9 @@ export class NaiveTranslator {
         if (d < 0) {
           // Old: a keep-alive.
         } else if (isReset) {
-          if (d === 0 && f.sent) this.headerBefore(after, f);
+          // Without an ACK of its own, and before the backend's answer, a header would have nothing to acknowledge.
+          const silent = !has(s.flags, ACK) && f.state === 'syn-sent';
+          if (d === 0 && f.sent && !silent) this.headerBefore(after, f);
           else if (d === 0) shift = 0;
         } else if (isBare) {
           if (this.fragmented) return 'tcp-malformed';
