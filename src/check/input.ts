@@ -14,11 +14,11 @@ import {
   SYN,
   TCP,
   UDP,
+  datagramKey,
   firstFragmentPorts,
-  fingerprint,
   isForwardable,
-  missingOctets,
   sequenceDistance,
+  soundFlags,
 } from './packet.js';
 import { ErrorCounts, quoteError } from './sums.js';
 import { isNarrow, isUntranslatable } from './tcp-options.js';
@@ -63,7 +63,8 @@ export interface Stream {
   readonly isn: number;
   conversation: Conversation;
   readonly frame: number;
-  readonly micros: number;
+  /** When its first segment came, and its SYN each time that it was sent. */
+  readonly times: number[];
   readonly id: number;
   readonly octets: OctetMap | null;
   /** Offsets from isn + 1 that the input has, a FIN as one octet, and those that a translator had to forward. */
@@ -129,6 +130,8 @@ export class InputIndex implements Visitor {
   /** Client streams by initial sequence number; those of the middle by the first one seen. */
   readonly clients = new Map<number, Stream[]>();
   readonly middles = new Map<number, Stream[]>();
+  /** Sequence numbers at which a client goes on whose connection a translator may have forgotten: in the middle, to it. */
+  readonly resumed = new Set<number>();
   readonly datagrams = new Map<number, DatagramList>();
   readonly errors = new ErrorCounts();
   /** Datagrams that were not remembered. */
@@ -176,8 +179,12 @@ export class InputIndex implements Visitor {
     const key = `${String(frame.network)} ${tupleKey(p.source, t.sourcePort, p.destination, t.destinationPort)}`;
     const reverse = `${String(frame.network)} ${tupleKey(p.destination, t.destinationPort, p.source, t.sourcePort)}`;
     let streams = this.streams.get(key);
-    if (streams === undefined) this.streams.set(key, (streams = []));
     const syn = (t.flags & SYN) !== 0;
+    if (streams === undefined) {
+      // What no translator lets through is no beginning that the output could have.
+      if (!syn && (!isForwardable(p) || !soundFlags(t.flags) || isUntranslatable(p, t))) return;
+      this.streams.set(key, (streams = []));
+    }
     let stream = syn ? this.begun(streams, p, t, frame) : this.streamOf(streams, t.sequence);
     if (stream === undefined) {
       if (!syn && streams.length > 0) return; // out of all windows
@@ -193,7 +200,7 @@ export class InputIndex implements Visitor {
         isn: syn ? t.sequence : (t.sequence - 1) >>> 0,
         conversation,
         frame: frame.number,
-        micros: frame.micros,
+        times: [],
         id: p.id,
         octets: syn && !fresh && !this.keepServers ? null : new OctetMap(this.budget),
         held: new Ranges(),
@@ -220,7 +227,9 @@ export class InputIndex implements Visitor {
       if (fresh) push(this.clients, t.sequence, stream);
       else if (!syn) push(this.middles, t.sequence, stream);
     }
+    if (syn || stream.times.length === 0) stream.times.push(frame.micros);
     this.see(p, t, frame, stream.conversation);
+    if (!syn && stream.kind === 'client' && stream.conversation.forgotten) this.resumed.add(t.sequence);
     // Whatever became of the last try, this SYN opens the connection again.
     if (syn && stream.kind === 'client') revive(stream.conversation);
     const forwardable =
@@ -239,7 +248,8 @@ export class InputIndex implements Visitor {
       cover(stream.held, offset, t);
       // A Fast Open client sends a SYN's data again when it is not taken: it may be trimmed.
       const answers = stream.kind === 'client' || stream.conversation.opened || this.keepServers;
-      if (forwardable && answers && !syn) cover(stream.required, offset, t);
+      // What is left of a connection when its client has begun another is the new one's, if anyone's.
+      if (forwardable && answers && !syn && stream === streams.at(-1)) cover(stream.required, offset, t);
       stream.sent = Math.max(stream.sent, offset + t.dataLength + (t.flags & FIN));
     }
     if ((t.flags & RST) !== 0) stream.conversation.reset = true;
@@ -334,10 +344,6 @@ export class InputIndex implements Visitor {
   }
 }
 
-/** What a datagram is found by: its data. */
-export const datagramKey = (p: Packet, t: Transport): number =>
-  missingOctets(p) === 0 ? fingerprint(p.b, t.dataAt, t.dataEnd) : -t.dataLength;
-
 /** Offset of a sequence number from the octet behind the SYN, right past 2 GiB too. */
 export function offsetIn(stream: { readonly isn: number; readonly sent: number }, sequence: number): number {
   return stream.sent + sequenceDistance((stream.isn + 1 + stream.sent) | 0, sequence);
@@ -375,10 +381,6 @@ function isLive(before: Stream, sequence: number): boolean {
   const offset = offsetIn(before, sequence);
   return offset >= 0 && offset - before.sent < FAR;
 }
-
-/** Neither SYN, RST nor ACK, or SYN together with FIN or RST, is no segment of a connection. */
-const soundFlags = (flags: number): boolean =>
-  (flags & (SYN | RST | ACK)) !== 0 && !((flags & SYN) !== 0 && (flags & (FIN | RST)) !== 0);
 
 function revive(c: Conversation): void {
   c.forgotten = false;

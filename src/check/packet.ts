@@ -222,7 +222,7 @@ const EMPTY: Transport = {
 export const sequenceDistance = (from: number, to: number): number => (to - from) | 0;
 
 /** A number below 2^53 that different octets hardly ever share. */
-export function fingerprint(b: Buffer, from: number, to: number): number {
+function fingerprint(b: Buffer, from: number, to: number): number {
   let one = 0x811c9dc5;
   let two = to - from;
   for (let at = from; at < to; at++) {
@@ -231,6 +231,16 @@ export function fingerprint(b: Buffer, from: number, to: number): number {
   }
   return (one >>> 0) * 0x200000 + (two & 0x1fffff);
 }
+
+/** What a datagram is found by: its data, or what the capture has of it. */
+export function datagramKey(p: Packet, t: Transport): number {
+  const key = fingerprint(p.b, t.dataAt, t.dataEnd);
+  return missingOctets(p) === 0 ? key : -1 - key;
+}
+
+/** Neither SYN, RST nor ACK, or SYN together with FIN or RST, is no segment of a connection. */
+export const soundFlags = (flags: number): boolean =>
+  (flags & (SYN | RST | ACK)) !== 0 && !((flags & SYN) !== 0 && (flags & (FIN | RST)) !== 0);
 
 /** Whether a gateway may be asked to forward the packet at all: not one that the rules let it drop for its IP header. */
 export function isForwardable(p: Packet): boolean {

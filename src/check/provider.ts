@@ -10,11 +10,11 @@ import { formatAddress } from '../wire/address.js';
 import type { Frame, Visitor } from './frames.js';
 import { HeaderCheck } from './header.js';
 import type { DatagramEntry, InputIndex, Stream } from './input.js';
-import { datagramKey, hasAcknowledged, offsetIn } from './input.js';
+import { hasAcknowledged, offsetIn } from './input.js';
 import type { Mapping } from './mapping.js';
 import { carrierKey, nameOf, rangesText } from './names.js';
 import type { Packet, Transport } from './packet.js';
-import { ACK, FIN, ICMP, RST, SYN, TCP, UDP, firstFragmentPorts } from './packet.js';
+import { ACK, FIN, ICMP, RST, SYN, TCP, UDP, datagramKey, firstFragmentPorts } from './packet.js';
 import type { ProblemCode, Problems } from './problems.js';
 import type { ProviderStream } from './provider-stream.js';
 
@@ -153,7 +153,6 @@ export class ProviderCheck implements Visitor {
     if (offset < -2 || offset - s.sent >= FAR) return;
     s.sent = Math.max(s.sent, offset + t.dataLength + (t.flags & FIN));
     if (s.given !== null) return;
-    if ((t.flags & ACK) !== 0 && s.input !== null) this.acknowledgment(s.input, t, frame);
     // What lies before the stream is a keep-alive's garbage.
     const from = t.dataAt + Math.max(0, -offset);
     if (s.headerLength < 0) this.awaited(s, p, t, frame, offset, syn);
@@ -161,6 +160,9 @@ export class ProviderCheck implements Visitor {
       if (from < t.dataEnd) this.data(s, p, t, frame, Math.max(0, offset), from);
       this.fin(s, t, frame, offset + t.dataLength - s.headerLength);
     }
+    // Whose stream it is of several the header tells, in this segment perhaps.
+    const known = s.certain || s.headerLength >= 0;
+    if ((t.flags & ACK) !== 0 && known && s.input !== null) this.acknowledgment(s.input, t, frame);
   }
 
   /** The stream ends where the client ended it. @param at offset in the client's stream */
@@ -265,16 +267,17 @@ export class ProviderCheck implements Visitor {
 
   private beginInTheMiddle(key: string, p: Packet, t: Transport, frame: Frame): ProviderStream {
     const candidates = this.input.middles.get(t.sequence) ?? [];
+    const certain = candidates.length === 1 && !this.input.resumed.has(t.sequence);
     const s: ProviderStream = {
       key,
       isn: (t.sequence - 1) >>> 0,
       sent: 0,
       input: null,
-      certain: candidates.length === 1,
+      certain,
       whole: false,
       headerLength: 0,
       header: null,
-      given: candidates.length === 1 ? null : 'unknown',
+      given: certain ? null : 'unknown',
       claimed: false,
     };
     this.current.set(key, s);
@@ -305,7 +308,9 @@ export class ProviderCheck implements Visitor {
       let bestScore = -Infinity;
       for (const e of list.entries.slice(list.head, list.head + MAX_CANDIDATES)) {
         if (e.taken) continue;
-        const score = scoreOf(e, p, frame) + (e.flow === owner ? 3 : 0) - foreign(e.flow.carrier, key) * 4;
+        // An answer is a client's only where what it answers was forgotten.
+        const usual = (e.flow === owner ? 3 : 0) + (e.flow.isOpener ? 1 : 0) - foreign(e.flow.carrier, key) * 4;
+        const score = scoreOf(e.micros === frame.micros, e.id === p.id) + usual;
         if (score <= bestScore) continue;
         entry = e;
         bestScore = score;
@@ -352,15 +357,15 @@ export class ProviderCheck implements Visitor {
 
 const foreign = (carrier: string | null, key: string): number => (carrier !== null && carrier !== key ? 1 : 0);
 
-const scoreOf = (e: { readonly micros: number; readonly id: number }, p: Packet, frame: Frame): number =>
-  (e.micros === frame.micros ? 4 : 0) + (e.id === p.id ? 2 : 0);
+const scoreOf = (sameTime: boolean, sameId: boolean): number => (sameTime ? 4 : 0) + (sameId ? 2 : 0);
 
 /** The likeliest of several streams with one initial sequence number; the earliest of equals. */
 function best(candidates: readonly Stream[], key: string, p: Packet, frame: Frame): Stream {
   let found = candidates[0]!;
   let bestScore = -Infinity;
   for (const candidate of candidates) {
-    const score = scoreOf(candidate, p, frame) - foreign(candidate.carrier, key) * 8;
+    const same = scoreOf(candidate.times.includes(frame.micros), candidate.id === p.id);
+    const score = same - foreign(candidate.carrier, key) * 8;
     if (score <= bestScore) continue;
     found = candidate;
     bestScore = score;

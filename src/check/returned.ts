@@ -5,10 +5,10 @@
 import { CurrentStream } from './current-stream.js';
 import type { Frame } from './frames.js';
 import type { InputIndex, Stream } from './input.js';
-import { cover, datagramKey, greatestAcknowledged, offsetIn } from './input.js';
+import { cover, greatestAcknowledged, offsetIn } from './input.js';
 import { carrierKey, nameOf, rangesText } from './names.js';
 import type { Packet, Transport } from './packet.js';
-import { ACK, SYN, TCP, UDP } from './packet.js';
+import { ACK, SYN, TCP, UDP, datagramKey } from './packet.js';
 import type { Problems } from './problems.js';
 import type { ReturnFlows } from './return-flows.js';
 
