@@ -45,6 +45,9 @@ const SIMULTANEOUS_OPEN = drop('simultaneous-open');
 const OUT_OF_SCRATCH = drop('out-of-scratch');
 const ICMP_NO_FLOW = drop('icmp-no-flow');
 
+/** Fifth part of a refusal's key: of a server, without a verdict; that of a client's has 0 there. */
+const OPENS_NOTHING = 1;
+
 /** Sequence numbers are ahead of one another by this at most. */
 const FARTHEST = 0x7fffffff;
 
@@ -107,6 +110,7 @@ export class Recording {
       if (f >= 0 ? c.flows.forward : !this.opensNothing(ip, l4, last, protocol, network)) {
         return this.t.fromConsumer(ip, end, network, missing, partial);
       }
+      if (f < 0) this.noteServer(ip, l4, last, protocol, network);
       verdict = f < 0 ? NO_FLOW : this.liftTransport(ip, l4, last, ip + total - l4, f);
       if (verdict === HELD) return this.t.fromConsumer(ip, end, network, missing, partial); // the tuple changed its direction
     } else {
@@ -184,7 +188,25 @@ export class Recording {
     if (protocol !== ipv4.PROTOCOL_TCP || end - l4 < tcp.MIN_HEADER) return false;
     const flags = tcp.flags(b, l4);
     if ((flags & tcp.SYN) !== 0) return (flags & tcp.ACK) !== 0;
+    const ports = get32(b, l4);
+    if (this.isServer(network, ipv4.source(b, ip), ipv4.destination(b, ip), ports)) return true;
+    const back = (ports << 16) | (ports >>> 16);
+    if (this.isServer(network, ipv4.destination(b, ip), ipv4.source(b, ip), back)) return false;
     return tcp.sourcePort(b, l4) < tcp.destinationPort(b, l4);
+  }
+
+  /** A SYN-ACK whose SYN was not seen tells for the rest of the connection who the server is. */
+  private noteServer(ip: number, l4: number, end: number, protocol: number, network: number): void {
+    const { refusals, slab: b, now, adopt } = this.t.core;
+    if (adopt === null || protocol !== ipv4.PROTOCOL_TCP || end - l4 < tcp.MIN_HEADER) return;
+    const flags = tcp.flags(b, l4);
+    if ((flags & tcp.SYN) === 0 || badFlags(flags)) return;
+    refusals.put(network, ipv4.source(b, ip), ipv4.destination(b, ip), get32(b, l4), OPENS_NOTHING, now);
+  }
+
+  private isServer(network: number, source: number, destination: number, ports: number): boolean {
+    const { refusals, now } = this.t.core;
+    return refusals.find(network, source, destination, ports, OPENS_NOTHING, now) >= 0;
   }
 
   /** @returns FORWARD when lifted in place, HELD when the packet opens a flow the other way, or a drop verdict */

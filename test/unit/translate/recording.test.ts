@@ -360,4 +360,21 @@ describe('a recording', () => {
     assert.equal(segment(syn!).dst, BACKEND);
     assert.equal(n, 2);
   });
+
+  it('knows the server by a SYN-ACK whose SYN was not seen, whatever the ports', () => {
+    for (const told of [true, false]) {
+      const bench = new Bench({ networks: ['a'], links: [] }, { midstream: 'translate' });
+      const { t } = bench;
+      t.core.adopt = (network, place) => {
+        const pe = endpoint({ name: 'adopted', network, address: place >>> 0 });
+        return t.tables.addEndpoint(t.tables.addLink(link({ natAddresses: [address(NAT)], endpoints: [] })), pe);
+      };
+      const play = (fields: TcpFields): string => new Tape(bench).play(tcpPacket(fields)).verdict;
+      const server = { src: ENDPOINT, dst: CLIENT, sport: 55555, dport: 5000 };
+      const client = { src: CLIENT, dst: ENDPOINT, sport: 5000, dport: 55555 };
+      if (told) assert.equal(play({ ...server, flags: SYN | ACK }), 'no-flow');
+      assert.equal(play({ ...client, flags: ACK }), told ? 'forward' : 'no-flow');
+      assert.equal(play({ ...server, flags: PSH | ACK, payload: 'hi' }), told ? 'lifted' : 'forward');
+    }
+  });
 });
