@@ -12,27 +12,23 @@ export interface Reading {
   readonly ratios: { readonly tcpdump: number; readonly tshark: number };
 }
 
-const TCPDUMP = ['-n', '-r'];
-const TSHARK = ['-n', '-r'];
-const TO_NOWHERE = ['-w', '/dev/null'];
-
-/** All three in turn, so that what else the machine does meets all. */
+/** All three in turn, so that what else the machine does meets all. @param theirs the arguments of both peers */
 async function inTurn(
   name: string,
   packets: number,
   runs: number,
-  peers: { readonly tcpdump: readonly string[]; readonly tshark: readonly string[] },
+  theirs: readonly string[],
   culvert: () => Promise<number>,
 ): Promise<Reading> {
   const tcpdumps: Cost[] = [];
   const tsharks: Cost[] = [];
   const own: number[] = [];
   for (let run = 0; run < runs; run++) {
-    tcpdumps.push(await cost('tcpdump', peers.tcpdump));
-    tsharks.push(await cost('tshark', peers.tshark));
+    tcpdumps.push(await cost('tcpdump', theirs));
+    tsharks.push(await cost('tshark', theirs));
     own.push(await culvert());
   }
-  const ratio = (theirs: readonly Cost[]): number => median(theirs.map((each, run) => each.wallS / own[run]!));
+  const ratio = (peer: readonly Cost[]): number => median(peer.map((each, run) => each.wallS / own[run]!));
   return {
     name,
     packets,
@@ -45,18 +41,11 @@ async function inTurn(
 
 /** Stepping over every packet: ours in this process, theirs whole processes, which write what they read to `/dev/null`. */
 export function reading(name: string, file: string, packets: number, runs: number): Promise<Reading> {
-  const peers = { tcpdump: [...TCPDUMP, file, ...TO_NOWHERE], tshark: [...TSHARK, file, ...TO_NOWHERE] };
-  return inTurn(name, packets, runs, peers, () => readPackets(file, packets));
+  return inTurn(name, packets, runs, ['-n', '-r', file, '-w', '/dev/null'], () => readPackets(file, packets));
 }
 
 /** A line of text a packet, whole processes: `culvert inspect` finds streams and PROXY headers besides, tshark streams. */
 export function showing(name: string, file: string, packets: number, runs: number, culvert: string): Promise<Reading> {
-  const peers = { tcpdump: [...TCPDUMP, file], tshark: [...TSHARK, file] };
-  return inTurn(
-    name,
-    packets,
-    runs,
-    peers,
-    async () => (await cost(process.execPath, [culvert, 'inspect', file])).wallS,
-  );
+  const own = async (): Promise<number> => (await cost(process.execPath, [culvert, 'inspect', file])).wallS;
+  return inTurn(name, packets, runs, ['-n', '-r', file], own);
 }

@@ -272,14 +272,20 @@ describe('impaired device', () => {
     impaired.close();
   });
 
-  it('gives what is on the line before it says that the device is gone', async () => {
-    const { impaired, near, far, slots } = device({ delayMs: 30 }, {});
+  /** A packet on its way to `impaired`, which takes so long; and what its reads answer. */
+  async function onTheLine(delayMs: number) {
+    const { impaired, near, far, slots } = device({ delayMs }, {});
     const answers: number[] = [];
     slots.put(0, packet(1));
     slots.write(far, 0, 1);
     impaired.onReadable(() => answers.push(slots.read(impaired)));
     impaired.start();
     await until('the packet on the line', () => near.counters.readPackets === 1);
+    return { impaired, near, slots, answers };
+  }
+
+  it('gives what is on the line before it says that the device is gone', async () => {
+    const { impaired, near, slots, answers } = await onTheLine(30);
     near.vanish();
     await until('the end', () => answers.includes(GONE));
     assert.deepEqual(
@@ -292,13 +298,7 @@ describe('impaired device', () => {
   });
 
   it('says once that the device is gone, also when a late packet is due in the same turn', async () => {
-    const { impaired, near, far, slots } = device({ delayMs: 200 }, {});
-    const answers: number[] = [];
-    slots.put(0, packet(1));
-    slots.write(far, 0, 1);
-    impaired.onReadable(() => answers.push(slots.read(impaired)));
-    impaired.start();
-    await until('the packet on the line', () => near.counters.readPackets === 1);
+    const { impaired, near, answers } = await onTheLine(200);
     for (const end = performance.now() + 250; performance.now() < end;); // the turn takes longer than the delay
     near.vanish();
     await until('the end', () => answers.includes(GONE));
