@@ -235,7 +235,9 @@ describe('culvert up, with real kernels and servers', () => {
 
   it('takes its file again after a SIGHUP that comes while it starts', async () => {
     const other = path.join(folder, `other${id}.yaml`);
-    writeFileSync(other, lab().replaceAll(PREFIX, `culvert-test-${id}-91`));
+    // Threads are awaited; what a start does otherwise leaves the event loop no turn in which a signal could be heard.
+    const text = lab().replaceAll(PREFIX, `culvert-test-${id}-91`);
+    writeFileSync(other, text.replace('metricsPort: 0', 'metricsPort: 0, workers: 2'));
     const starting = new GatewayProcess(other, run);
     try {
       // Its record is made once the file has been read, and before what takes time.
